@@ -1,0 +1,1 @@
+"""Image promotion pipelines for Apache Airflow."""

@@ -1,0 +1,406 @@
+"""Everything that can go wrong, as one tree of data.
+
+    PromotionError                  subject, attempted, advice, retryable
+    ├── RegistryError               method, url, status, codes: what a registry answered
+    │   ├── UnreachableError        no answer: DNS, refused, TLS, timeout, broken connection
+    │   ├── AuthenticationError     401: who are you
+    │   ├── DeniedError             403: you may not
+    │   ├── NotFoundError           404: no such repository, tag, manifest, blob
+    │   ├── RateLimitedError        429: retry_after_s
+    │   └── ProtocolViolationError  an answer the distribution specification does not allow
+    ├── ContentMismatchError        bytes that are not what their digest or size says
+    ├── UnsupportedContentError     well-formed, but nothing we copy: schema 1, a manifest over 4 MiB
+    ├── InvalidReferenceError       text that names no image, tag, digest or repository
+    ├── ConnectionSettingsError     an Airflow connection that cannot be used as it is written
+    ├── PolicyError                 file, line, column, key, allowed
+    ├── EvidenceError
+    │   ├── UnreadableEvidenceError
+    │   └── UntrustedEvidenceError
+    ├── TagConflictError            the target tag belongs to another image
+    ├── VerificationError           the target does not hold what was promised
+    └── LedgerError                 the ledger cannot be reached, or refuses a transition
+
+Waiting, rejected and superseded are outcomes, not errors. Nobody branches on the text of a message:
+what a caller may need to know is a field. No field ever holds a secret; URLs come in redacted.
+
+This module imports nothing of the project and everything may import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an error is about; as much of it as is known."""
+
+    registry: str | None = None
+    repository: str | None = None
+    tag: str | None = None
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        name = "/".join(part for part in (self.registry, self.repository) if part)
+        if self.tag:
+            name += f":{self.tag}"
+        if self.digest:
+            name += f"@{self.digest}"
+        return name
+
+
+NOTHING_IN_PARTICULAR = Subject()
+
+
+class PromotionError(Exception):
+    """The root: something could not be done.
+
+    Args:
+        attempted: What was attempted and how it failed, as a sentence without a final stop.
+        subject: The registry, repository, tag and digest it is about.
+        advice: What the reader can do about it; empty when there is nothing to say.
+        retryable: Whether the same attempt may succeed later without anybody doing anything.
+    """
+
+    retryable_by_default = False
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        subject: Subject = NOTHING_IN_PARTICULAR,
+        advice: str = "",
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(attempted)
+        self.attempted = attempted
+        self.subject = subject
+        self.advice = advice
+        self.retryable = self.retryable_by_default if retryable is None else retryable
+
+    def about(self, subject: Subject) -> PromotionError:
+        """Fill in the parts of the subject that the raiser did not know, and return this error."""
+        known = self.subject
+        self.subject = replace(
+            known,
+            registry=known.registry or subject.registry,
+            repository=known.repository or subject.repository,
+            tag=known.tag or subject.tag,
+            digest=known.digest or subject.digest,
+        )
+        return self
+
+    def details(self) -> tuple[str, ...]:
+        """Return further facts of the error's kind, each a short phrase; overridden below."""
+        return ()
+
+    def __str__(self) -> str:
+        text = self.attempted
+        if str(self.subject):
+            text = f"{self.subject}: {text}"
+        for detail in self.details():
+            text += f"; {detail}"
+        text += "."
+        if self.advice:
+            text += f" {self.advice}"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryCode:
+    """One entry of a registry's error body.
+
+    Source: OCI Distribution Specification 1.1, "Error Codes".
+    """
+
+    code: str
+    message: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code} ({self.message})" if self.message else self.code
+
+
+class RegistryError(PromotionError):
+    """A registry answered with an error, or not at all.
+
+    Args:
+        attempted: As in PromotionError.
+        method: The HTTP method of the failed request; empty before any request.
+        url: Its URL without user info, and without the values of query parameters.
+        status: The HTTP status; None when there was no answer.
+        codes: The registry's own error codes and messages.
+        subject: As in PromotionError.
+        advice: As in PromotionError.
+        retryable: As in PromotionError.
+    """
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        method: str = "",
+        url: str = "",
+        status: int | None = None,
+        codes: tuple[RegistryCode, ...] = (),
+        subject: Subject = NOTHING_IN_PARTICULAR,
+        advice: str = "",
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(attempted, subject=subject, advice=advice, retryable=retryable)
+        self.method = method
+        self.url = url
+        self.status = status
+        self.codes = codes
+
+    def details(self) -> tuple[str, ...]:
+        """Return the request, the status and the registry's own words."""
+        said = []
+        if self.method and self.url:
+            answer = "got no answer" if self.status is None else f"was answered {self.status}"
+            said.append(f"{self.method} {self.url} {answer}")
+        if self.codes:
+            said.append("the registry said " + ", ".join(str(code) for code in self.codes))
+        return tuple(said)
+
+
+class UnreachableError(RegistryError):
+    """No answer came: name not found, connection refused or broken, TLS refused, timed out."""
+
+    retryable_by_default = True
+
+
+class AuthenticationError(RegistryError):
+    """The registry, or its token service, does not accept who we say we are (401)."""
+
+
+class DeniedError(RegistryError):
+    """The registry knows us and does not let us do this (403)."""
+
+
+class NotFoundError(RegistryError):
+    """The registry has no such repository, tag, manifest, blob or upload (404)."""
+
+
+class RateLimitedError(RegistryError):
+    """The registry asks us to slow down (429).
+
+    Args:
+        attempted: As in PromotionError.
+        retry_after_s: How long it asks us to wait, in seconds; None when it does not say.
+        method: As in RegistryError.
+        url: As in RegistryError.
+        status: As in RegistryError.
+        codes: As in RegistryError.
+        subject: As in PromotionError.
+        advice: As in PromotionError.
+    """
+
+    retryable_by_default = True
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        retry_after_s: float | None = None,
+        method: str = "",
+        url: str = "",
+        status: int | None = None,
+        codes: tuple[RegistryCode, ...] = (),
+        subject: Subject = NOTHING_IN_PARTICULAR,
+        advice: str = "",
+    ) -> None:
+        super().__init__(
+            attempted,
+            method=method,
+            url=url,
+            status=status,
+            codes=codes,
+            subject=subject,
+            advice=advice,
+        )
+        self.retry_after_s = retry_after_s
+
+
+class ProtocolViolationError(RegistryError):
+    """The other side answered what the distribution specification does not allow."""
+
+
+class ContentMismatchError(PromotionError):
+    """Bytes are not what was announced.
+
+    Args:
+        attempted: As in PromotionError.
+        expected: The digest or the size in bytes that was announced.
+        actual: The digest or the size in bytes that was found.
+        subject: As in PromotionError.
+        advice: As in PromotionError.
+        retryable: As in PromotionError.
+    """
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        expected: str,
+        actual: str,
+        subject: Subject = NOTHING_IN_PARTICULAR,
+        advice: str = "",
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(attempted, subject=subject, advice=advice, retryable=retryable)
+        self.expected = expected
+        self.actual = actual
+
+    def details(self) -> tuple[str, ...]:
+        """Return what was expected and what was found."""
+        return (f"expected {self.expected}, found {self.actual}",)
+
+
+class UnsupportedContentError(PromotionError):
+    """Content that is well-formed and that this product does not promote."""
+
+
+class InvalidReferenceError(PromotionError):
+    """Text that does not name an image.
+
+    Args:
+        attempted: As in PromotionError; says which rule the text breaks.
+        text: The text that was read.
+        advice: As in PromotionError.
+    """
+
+    def __init__(self, attempted: str, *, text: str, advice: str = "") -> None:
+        super().__init__(attempted, advice=advice)
+        self.text = text
+
+
+class ConnectionSettingsError(PromotionError):
+    """A connection that cannot be used as it is written.
+
+    Args:
+        attempted: As in PromotionError.
+        connection_id: The Airflow connection's id.
+        field: The field that is wrong; empty when the connection itself is missing.
+        advice: As in PromotionError.
+    """
+
+    def __init__(
+        self, attempted: str, *, connection_id: str, field: str = "", advice: str = ""
+    ) -> None:
+        super().__init__(attempted, advice=advice)
+        self.connection_id = connection_id
+        self.field = field
+
+    def details(self) -> tuple[str, ...]:
+        """Return which connection, and which of its fields."""
+        field = f", field {self.field}" if self.field else ""
+        return (f"connection {self.connection_id}{field}",)
+
+
+class PolicyError(PromotionError):
+    """A policy file that means nothing, or not what its author thinks.
+
+    Args:
+        attempted: As in PromotionError.
+        file: The policy file.
+        line: Its line, from 1; None when the whole file is meant.
+        column: Its column, from 1.
+        key: The dotted path of the key, such as ``target.tag``.
+        allowed: What may stand there, in words.
+        advice: As in PromotionError.
+    """
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        file: Path | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        key: str = "",
+        allowed: str = "",
+        advice: str = "",
+    ) -> None:
+        super().__init__(attempted, advice=advice)
+        self.file = file
+        self.line = line
+        self.column = column
+        self.key = key
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        text = f"{self.key}: {self.attempted}" if self.key else self.attempted
+        if place:
+            text = f"{place}: {text}"
+        if self.allowed:
+            text += f" (allowed: {self.allowed})"
+        return f"{text}. {self.advice}" if self.advice else text
+
+
+class EvidenceError(PromotionError):
+    """A report that cannot serve as evidence."""
+
+
+class UnreadableEvidenceError(EvidenceError):
+    """A report that is of no known format, or breaks its own."""
+
+
+class UntrustedEvidenceError(EvidenceError):
+    """A report that the policy does not trust."""
+
+
+class TagConflictError(PromotionError):
+    """A target tag belongs to another image.
+
+    Args:
+        attempted: As in PromotionError.
+        held_digest: The digest that the target tag points at now; None when another candidate of
+            the same run wants the tag.
+        subject: As in PromotionError.
+        advice: As in PromotionError.
+    """
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        held_digest: str | None,
+        subject: Subject = NOTHING_IN_PARTICULAR,
+        advice: str = "",
+    ) -> None:
+        super().__init__(attempted, subject=subject, advice=advice)
+        self.held_digest = held_digest
+
+
+class VerificationError(PromotionError):
+    """The target does not hold what the promotion promised.
+
+    Args:
+        attempted: As in PromotionError.
+        problems: Each thing that is missing or different, as a phrase.
+        subject: As in PromotionError.
+        advice: As in PromotionError.
+        retryable: As in PromotionError.
+    """
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        problems: tuple[str, ...],
+        subject: Subject = NOTHING_IN_PARTICULAR,
+        advice: str = "",
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(attempted, subject=subject, advice=advice, retryable=retryable)
+        self.problems = problems
+
+    def details(self) -> tuple[str, ...]:
+        """Return the problems."""
+        return self.problems
+
+
+class LedgerError(PromotionError):
+    """The ledger cannot be reached, cannot be written, or refuses a transition."""
