@@ -9,7 +9,7 @@
     │   ├── RateLimitedError        429: retry_after_s
     │   └── ProtocolViolationError  an answer the distribution specification does not allow
     ├── ContentMismatchError        bytes that are not what their digest or size says
-    ├── UnsupportedContentError     well-formed, but nothing we copy: schema 1, a manifest over 4 MiB
+    ├── UnsupportedContentError     well-formed, but not promoted: schema 1, over 4 MiB
     ├── InvalidReferenceError       text that names no image, tag, digest or repository
     ├── ConnectionSettingsError     an Airflow connection that cannot be used as it is written
     ├── PolicyError                 file, line, column, key, allowed

@@ -1,0 +1,418 @@
+"""The ledger as its callers see it: each method is one short transaction.
+
+It may be used from several threads, and by any number of processes at once: what must happen once
+is held by unique constraints, and by locks on what is compared before it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from image_promotion.ledger import decisions, history, observations, promotions, runs
+from image_promotion.ledger.database import Database
+from image_promotion.ledger.records import (
+    Candidate,
+    Decision,
+    HistoryEntry,
+    NewDecision,
+    NewPromotion,
+    Observation,
+    PolicyVersion,
+    Promotion,
+    Run,
+    Sighting,
+    State,
+    TransferFigures,
+    Transition,
+)
+
+
+class Ledger:
+    """The database of observations, decisions and promotions; open it with ``Ledger.open``.
+
+    Every method raises LedgerError when the database cannot be reached or written, or does not know
+    what it is asked about. Every datetime goes in aware and comes out in UTC.
+
+    Args:
+        database: An open database of the current schema.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str) -> Ledger:
+        """Open the ledger at this URL; create it, or bring its schema up to date, if need be.
+
+        Args:
+            url: ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST/DATABASE``, as
+                ``location.ledger_url`` gives it.
+
+        Returns:
+            The ledger. Several processes may open a new one at the same time.
+
+        Raises:
+            LedgerError: It cannot be opened, is no ledger, or is newer than this code.
+        """
+        return cls(Database.open(url))
+
+    def close(self) -> None:
+        """Close every connection to the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Runs
+
+    def begin_run(self, version: PolicyVersion, *, key: str, kind: str, at: datetime) -> Run:
+        """Begin a run, or find the run of this key as it was begun.
+
+        Args:
+            version: The policy as it is written now. A run that exists keeps its own version: the
+                file may have changed before a task is retried.
+            key: What names the run outside the ledger.
+            kind: How it came about, such as ``scheduled`` or ``manual``.
+            at: Now.
+
+        Returns:
+            The run.
+
+        Raises:
+            LedgerError: The key belongs to a run of another policy.
+        """
+        with self._database.writing() as connection:
+            return runs.begin(connection, version, key=key, kind=kind, at=at)
+
+    def run(self, key: str) -> Run | None:
+        """Find a run.
+
+        Args:
+            key: The key it was begun with.
+
+        Returns:
+            The run; None when there is none.
+        """
+        with self._database.reading() as connection:
+            return runs.find(connection, key)
+
+    def was_evaluated(self, version: PolicyVersion) -> bool:
+        """Say whether a run of this version of a policy was evaluated to its end.
+
+        Args:
+            version: The policy as it is written now.
+
+        Returns:
+            False for a policy that is new or changed: what is there now exists already, for it.
+        """
+        with self._database.reading() as connection:
+            return runs.was_evaluated(connection, version)
+
+    def finish_evaluation(self, run: Run, at: datetime) -> None:
+        """Note that everything this run had to decide is decided and planned.
+
+        Args:
+            run: The run.
+            at: Now; the first time it is noted stays.
+        """
+        with self._database.writing() as connection:
+            runs.finish_evaluation(connection, run, at)
+
+    # Observations
+
+    def observe(
+        self,
+        run: Run,
+        sightings: Sequence[Sighting],
+        *,
+        complete_repositories: Collection[str],
+        tags_seen: int,
+        tags_rejected_by_name: int,
+        at: datetime,
+    ) -> tuple[Observation, ...]:
+        """Record what a scan saw, and supersede the promotions of what is no longer so.
+
+        A tag that points elsewhere than it did begins a new stay (see Observation.ordinal), and so
+        does one that comes back to a digest whose promotion was superseded in the meantime. The
+        unfinished promotions of earlier stays, and of tags that are gone, are superseded.
+
+        Args:
+            run: The run that scanned.
+            sightings: The tags that can matter to the policy, with their digests.
+            complete_repositories: Repositories whose tags are all among the sightings, but for
+                those the policy rejects by name: what is not there is gone.
+            tags_seen: How many tags were listed.
+            tags_rejected_by_name: How many of them the policy rejected by name.
+            at: When the scan began to read; of two scans that overlap, the one that began earlier
+                does not move a tag back.
+
+        Returns:
+            The present stay of each tag sighted, in the order of the sightings.
+        """
+        with self._database.writing() as connection:
+            return observations.observe(
+                connection,
+                run,
+                sightings,
+                complete_repositories=complete_repositories,
+                tags_seen=tags_seen,
+                tags_rejected_by_name=tags_rejected_by_name,
+                at=at,
+            )
+
+    def candidates(
+        self, run: Run, *, decide_again: bool = False, tags: Collection[str] | None = None
+    ) -> tuple[Candidate, ...]:
+        """List what this run has to decide.
+
+        Those are present stays, seen by this run, that were never decided; or were by another
+        version of the policy; or wait, or conflict; or are to be promoted and are not yet.
+
+        Args:
+            run: A run that has observed.
+            decide_again: Also those rejected; all, in fact, whose promotion is not verified.
+            tags: Only these source tags; None for all.
+
+        Returns:
+            New ones first, failed ones last, and within each group those asked longest ago first,
+            so that a run that takes only so many comes round to all of them.
+        """
+        with self._database.reading() as connection:
+            return decisions.candidates(connection, run, decide_again=decide_again, tags=tags)
+
+    # Decisions
+
+    def decide(
+        self, run: Run, new_decisions: Sequence[NewDecision], at: datetime
+    ) -> tuple[Decision, ...]:
+        """Record decisions; one that only repeats the last about its observation is the same row.
+
+        Args:
+            run: The run that decided; the decisions are its version's.
+            new_decisions: The decisions.
+            at: Now.
+
+        Returns:
+            The recorded decisions, in the order given.
+        """
+        with self._database.writing() as connection:
+            return decisions.decide(connection, run, new_decisions, at)
+
+    def run_decisions(self, run: Run) -> tuple[Decision, ...]:
+        """List what a run decided.
+
+        A decision that lasts is one row, which knows the run that took it first and the run that
+        asked last; the runs between are taken to have asked too.
+
+        Args:
+            run: The run.
+
+        Returns:
+            Its decisions, oldest first.
+        """
+        with self._database.reading() as connection:
+            return decisions.of_run(connection, run)
+
+    def history(self, *, policy: str | None = None, limit: int = 100) -> tuple[HistoryEntry, ...]:
+        """List decisions with what came of them.
+
+        Args:
+            policy: Only this policy's; None for all.
+            limit: At most so many.
+
+        Returns:
+            The entries, newest decision first.
+        """
+        with self._database.reading() as connection:
+            return history.newest(connection, policy=policy, limit=limit)
+
+    def standings(self, policy: str) -> tuple[HistoryEntry, ...]:
+        """List how each tag that is there now stands with a policy.
+
+        Args:
+            policy: The policy.
+
+        Returns:
+            The last decision about each present stay, with what came of it. What was seen and not
+            decided yet is not among them.
+        """
+        with self._database.reading() as connection:
+            return history.standings(connection, policy)
+
+    # Promotions
+
+    def plan(
+        self, run: Run, new_promotions: Sequence[NewPromotion], at: datetime
+    ) -> tuple[Promotion, ...]:
+        """Plan promotions; each observation goes to each target once.
+
+        One that is there already is returned as it is, with the target tag it was planned with; if
+        it failed, it is planned anew, under the decision given, and keeps its tag too.
+
+        Args:
+            run: The run that plans.
+            new_promotions: What to plan.
+            at: Now.
+
+        Returns:
+            The promotions, in the order given.
+        """
+        with self._database.writing() as connection:
+            return promotions.plan(connection, run, new_promotions, at)
+
+    def tag_claims(
+        self, target_connection_or_registry: str, repository: str, tags: Collection[str]
+    ) -> Mapping[str, Promotion]:
+        """Find which target tags are claimed by promotions that are under way, of any policy.
+
+        A promotion whose source tag has moved on claims nothing any more.
+
+        Args:
+            target_connection_or_registry: The promotion's target_connection or target_registry.
+            repository: The target repository.
+            tags: The target tags that somebody wants.
+
+        Returns:
+            The unfinished promotion that claims each tag, the eldest where several do.
+        """
+        with self._database.reading() as connection:
+            return promotions.tag_claims(
+                connection, target_connection_or_registry, repository, tags
+            )
+
+    def promotion(self, promotion_id: int) -> Promotion:
+        """Read a promotion.
+
+        Args:
+            promotion_id: Its id.
+
+        Returns:
+            The promotion as it stands now.
+
+        Raises:
+            LedgerError: There is none of this id.
+        """
+        with self._database.reading() as connection:
+            return promotions.read(connection, promotion_id)
+
+    def run_promotions(self, run: Run) -> tuple[Promotion, ...]:
+        """List what a run planned, that which it found planned already included.
+
+        Args:
+            run: The run.
+
+        Returns:
+            The promotions as they stand now, by id.
+        """
+        with self._database.reading() as connection:
+            return promotions.of_run(connection, run)
+
+    def advance(
+        self,
+        promotion_id: int,
+        to: State,
+        *,
+        at: datetime,
+        run_key: str,
+        detail: str = "",
+        transfer: TransferFigures | None = None,
+    ) -> Promotion:
+        """Move a promotion one step on: to copied, tagged or verified.
+
+        Args:
+            promotion_id: Its id.
+            to: Where to.
+            at: Now.
+            run_key: The run that does it.
+            detail: Anything worth keeping about this step.
+            transfer: What the copy moved.
+
+        Returns:
+            The promotion; unchanged when it has been there already.
+
+        Raises:
+            LedgerError: It cannot go there from where it stands: it failed and was not resumed, it
+                was superseded, or a step is missing.
+        """
+        with self._database.writing() as connection:
+            return promotions.advance(
+                connection,
+                promotion_id,
+                to,
+                at=at,
+                run_key=run_key,
+                detail=detail,
+                transfer=transfer,
+            )
+
+    def fail(self, promotion_id: int, *, error: str, at: datetime, run_key: str) -> Promotion:
+        """Note that a promotion failed in the state it is in.
+
+        Args:
+            promotion_id: Its id.
+            error: What failed, for a reader; without secrets.
+            at: Now.
+            run_key: The run in which it failed.
+
+        Returns:
+            The promotion; unchanged when it had failed, or is verified or superseded.
+        """
+        with self._database.writing() as connection:
+            return promotions.fail(connection, promotion_id, error=error, at=at, run_key=run_key)
+
+    def resume(self, promotion_id: int, *, at: datetime, run_key: str) -> Promotion:
+        """Take a failed promotion back to the state it failed in, to try that step again.
+
+        Args:
+            promotion_id: Its id.
+            at: Now.
+            run_key: The run that tries again.
+
+        Returns:
+            The promotion; unchanged when it had not failed.
+        """
+        with self._database.writing() as connection:
+            return promotions.resume(connection, promotion_id, at=at, run_key=run_key)
+
+    def supersede(self, promotion_id: int, *, reason: str, at: datetime, run_key: str) -> Promotion:
+        """Give a promotion up because its source tag no longer points at its digest.
+
+        Args:
+            promotion_id: Its id.
+            reason: What happened to the tag.
+            at: Now.
+            run_key: The run that found out.
+
+        Returns:
+            The promotion; unchanged when it was superseded before.
+
+        Raises:
+            LedgerError: Its target tag is set already: it is tagged or verified.
+        """
+        with self._database.writing() as connection:
+            return promotions.supersede(
+                connection, promotion_id, reason=reason, at=at, run_key=run_key
+            )
+
+    def transitions(self, promotion_id: int) -> tuple[Transition, ...]:
+        """List the steps of a promotion's life.
+
+        Args:
+            promotion_id: Its id.
+
+        Returns:
+            The steps, oldest first; none for an id that is not known.
+        """
+        with self._database.reading() as connection:
+            return promotions.steps(connection, promotion_id)

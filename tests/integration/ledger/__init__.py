@@ -1,0 +1,1 @@
+"""Tests of the ledger, on a real PostgreSQL."""
