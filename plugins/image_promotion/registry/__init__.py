@@ -1,0 +1,12 @@
+"""The OCI distribution protocol: references, manifests, and the registries that hold them.
+
+It knows digests, descriptors, manifests, tags, blobs and how they travel from one store to another;
+it knows nothing of promotion, policies, evidence or Airflow, and imports ``errors`` alone. Its
+rules are those of the OCI Distribution Specification 1.1, the OCI Image Specification 1.1, Docker's
+"Image Manifest Version 2, Schema 2", and the ``reference`` grammar of CNCF distribution.
+
+``digest``, ``reference``, ``descriptor``, ``manifest``, ``document`` and ``endpoint`` hold values
+and do no I/O; ``store`` is the Protocol of anything that holds images; ``client``, with ``auth``,
+``retry`` and ``failures``, is a store over HTTP; ``transfer``, with ``manifest_tree`` and
+``concurrency``, copies from one store to another.
+"""

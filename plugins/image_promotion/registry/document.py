@@ -1,0 +1,273 @@
+"""JSON from a stranger: read within bounds, and refused with the path of what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import NoReturn, TypeVar
+
+from image_promotion.errors import ProtocolViolationError
+
+MAX_DEPTH = 64
+"""How deep lists and objects may be nested; manifests need 5."""
+
+MAX_WHOLE_NUMBER = 2**63 - 1
+"""The largest number that registries, written in Go, can hold for a size."""
+
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+"""Strings are matched whole, so that the brackets in them are not counted.
+
+An unfinished string reaches to the end of the text; so no text makes the search go back.
+"""
+
+_SHOWN_CHARACTERS = 60
+
+_Value = TypeVar("_Value")
+
+
+class Fields:
+    """The members of one JSON object, each read as the type it must have.
+
+    A member that is null counts as absent: encoders in Go write null for what is not set.
+
+    Args:
+        document: What the whole text is, in words, such as ``the manifest``.
+        path: The path of this object in it, such as ``layers[2]``; empty for the outermost.
+        members: The object's members as ``json`` gives them.
+    """
+
+    __slots__ = ("_document", "_members", "_path")
+
+    def __init__(self, document: str, path: str, members: Mapping[str, object]) -> None:
+        self._document = document
+        self._path = path
+        self._members = members
+
+    def __contains__(self, name: str) -> bool:
+        return self._members.get(name) is not None
+
+    def refuse(self, name: str, rule: str) -> NoReturn:
+        """Raise the error that says which rule a member breaks.
+
+        Args:
+            name: The member's name.
+            rule: What follows its path in the sentence, such as ``is missing``.
+
+        Raises:
+            ProtocolViolationError: Always.
+        """
+        raise ProtocolViolationError(
+            f"cannot read {self._document}: {self._path_of(name)} {rule}",
+            advice="Whatever wrote it must be corrected; nothing here can repair it.",
+        )
+
+    def refuse_lookalikes(self, names: Collection[str]) -> None:
+        """Refuse members that differ from the given names in upper and lower case alone.
+
+        Go's JSON reader takes ``Layers`` for ``layers``, ours does not; an image that means one
+        thing here and another where it runs must not pass.
+
+        Raises:
+            ProtocolViolationError: There is such a member.
+        """
+        by_folded = {name.casefold(): name for name in names}
+        for member in self._members:
+            meant = by_folded.get(member.casefold())
+            if meant is not None and member != meant:
+                self.refuse(member, f"is not {meant}, and some programs would read it as that")
+
+    def text(self, name: str) -> str:
+        """Return a member that must be a text.
+
+        Raises:
+            ProtocolViolationError: It is missing, or something else.
+        """
+        return self._required(name, self.optional_text(name))
+
+    def optional_text(self, name: str) -> str | None:
+        """Return a member that may be a text; None when it is absent.
+
+        Raises:
+            ProtocolViolationError: It is something else.
+        """
+        value = self._members.get(name)
+        return None if value is None else self._as_text(name, value)
+
+    def whole_number(self, name: str) -> int:
+        """Return a member that must be a whole number, from 0 to 2^63-1.
+
+        Raises:
+            ProtocolViolationError: It is missing, or something else.
+        """
+        value = self._required(name, self._members.get(name))
+        # In Python a bool is an int; in JSON true is no number.
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.refuse(name, f"is {_shown(value)}, not a whole number")
+        if not 0 <= value <= MAX_WHOLE_NUMBER:
+            self.refuse(name, f"is {_shown(value)}, not a number from 0 to 2^63-1")
+        return value
+
+    def optional_fields(self, name: str) -> Fields | None:
+        """Return a member that may be an object; None when it is absent.
+
+        Raises:
+            ProtocolViolationError: It is something else.
+        """
+        value = self._members.get(name)
+        return None if value is None else self._as_fields(name, value)
+
+    def fields(self, name: str) -> Fields:
+        """Return a member that must be an object.
+
+        Raises:
+            ProtocolViolationError: It is missing, or something else.
+        """
+        return self._required(name, self.optional_fields(name))
+
+    def each_fields(self, name: str) -> tuple[Fields, ...]:
+        """Return a member that must be a list of objects; null counts as an empty list.
+
+        Raises:
+            ProtocolViolationError: It is missing, or something else.
+        """
+        return tuple(
+            self._as_fields(f"{name}[{position}]", item)
+            for position, item in enumerate(self._list(name))
+        )
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a member that must be a list of texts; null counts as an empty list.
+
+        Raises:
+            ProtocolViolationError: It is missing, or something else.
+        """
+        return tuple(
+            self._as_text(f"{name}[{position}]", item)
+            for position, item in enumerate(self._list(name))
+        )
+
+    def text_by_key(self, name: str) -> Mapping[str, str]:
+        """Return a member that may be an object of texts; empty when it is absent.
+
+        Raises:
+            ProtocolViolationError: It is something else.
+        """
+        fields = self.optional_fields(name)
+        if fields is None:
+            return {}
+        return {
+            fields._as_text(key, key): fields._as_text(key, value)  # noqa: SLF001 - another of us
+            for key, value in fields._members.items()  # noqa: SLF001 - another of us
+        }
+
+    def _list(self, name: str) -> list[object]:
+        if name not in self._members:
+            self.refuse(name, "is missing")
+        value = self._members[name]
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.refuse(name, f"is {_shown(value)}, not a list")
+        return value
+
+    def _as_text(self, name: str, value: object) -> str:
+        if not isinstance(value, str):
+            self.refuse(name, f"is {_shown(value)}, not a text")
+        # Half of a surrogate pair can be written in JSON, and nowhere else: not even in a log.
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            self.refuse(name, "holds half a character")
+        return value
+
+    def _as_fields(self, name: str, value: object) -> Fields:
+        if not isinstance(value, dict):
+            self.refuse(name, f"is {_shown(value)}, not an object")
+        return Fields(self._document, self._path_of(name), value)
+
+    def _required(self, name: str, value: _Value | None) -> _Value:
+        if value is None:
+            self.refuse(name, "is missing")
+        return value
+
+    def _path_of(self, name: str) -> str:
+        shown = _cut(name.encode("ascii", "backslashreplace").decode("ascii"))
+        return f"{self._path}.{shown}" if self._path else shown
+
+
+def read_fields(content: bytes, document: str) -> Fields:
+    """Read a JSON text that must be one object.
+
+    Refused beyond what JSON itself refuses: a byte order mark, NaN and Infinity, the same key twice
+    in one object (readers differ in which they take), numbers of thousands of digits, and nesting
+    deeper than MAX_DEPTH. The size is the caller's to bound.
+
+    Args:
+        content: The text, in UTF-8.
+        document: What it is, in words, for the errors: ``the manifest``.
+
+    Returns:
+        Its members.
+
+    Raises:
+        ProtocolViolationError: It is not such a text.
+
+    Source: RFC 8259, sections 4 (unique names), 6 (numbers), 8.1 (UTF-8) and 9 (limits).
+    """
+    # A refusal of our own passes; what json raises is a ValueError, of which there are three:
+    # broken JSON, broken UTF-8, and a number with more digits than Python agrees to read.
+    try:
+        text = content.decode("utf-8")
+        _refuse_deep_nesting(text, document)
+        value: object = json.loads(
+            text,
+            object_pairs_hook=lambda pairs: _without_duplicates(pairs, document),
+            parse_constant=lambda constant: _refuse(document, f"{constant} is no JSON number"),
+        )
+    except ValueError as error:
+        raise ProtocolViolationError(f"cannot read {document}: it is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        _refuse(document, f"it is {_shown(value)}, not an object")
+    return Fields(document, "", value)
+
+
+def _refuse(document: str, rule: str) -> NoReturn:
+    raise ProtocolViolationError(f"cannot read {document}: {rule}")
+
+
+def _refuse_deep_nesting(text: str, document: str) -> None:
+    """Count brackets before json does, which would end in a RecursionError."""
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        bracket = match[0]
+        if bracket in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                _refuse(document, f"it is nested more than {MAX_DEPTH} levels deep")
+        elif bracket in "]}":
+            depth -= 1
+
+
+def _without_duplicates(pairs: list[tuple[str, object]], document: str) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                _refuse(document, f"the key {_shown(name)} stands twice in one object")
+            seen.add(name)
+    return members
+
+
+def _shown(value: object) -> str:
+    """Return a value as JSON in ASCII, cut where it grows long."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        value = value[: _SHOWN_CHARACTERS + 1]
+    return _cut(json.dumps(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."

@@ -1,0 +1,192 @@
+"""The Test button's answer: can this registry be used, what may we do, and if not, why not.
+
+It tries what promotions will do, once and without retries, and says what happened in words for the
+person who fills in the connection. It writes nothing: an upload is begun and given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httpx
+
+from image_promotion.errors import (
+    AuthenticationError,
+    DeniedError,
+    NotFoundError,
+    PromotionError,
+    ProtocolViolationError,
+    RegistryError,
+    UnreachableError,
+)
+from image_promotion.registry.client import RegistryClient
+from image_promotion.registry.endpoint import RegistryEndpoint, RegistryType
+from image_promotion.registry.failures import Cause, cause_of
+from image_promotion.registry.retry import NO_RETRY
+from image_promotion.registry.tls import look_at_certificate
+
+_LOOKING_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a trial of a connection found.
+
+    Args:
+        ok: Whether the connection can be used.
+        message: What was found, in sentences; never holds a secret.
+    """
+
+    ok: bool
+    message: str
+
+
+async def probe(endpoint: RegistryEndpoint) -> ProbeResult:
+    """Try a connection.
+
+    Args:
+        endpoint: The connection. With a ``test_repository``, reading and writing it is tried too.
+
+    Returns:
+        Whether it can be used, and what was found. A connection that may read or write, but not
+        both, can be used: sources are read and targets written.
+    """
+    try:
+        async with RegistryClient(endpoint, retry=NO_RETRY) as client:
+            await client.ping()
+            greeting = f"{client.name} is a registry and {_welcome(endpoint, client)}."
+            if endpoint.test_repository is None:
+                return ProbeResult(ok=True, message=greeting)
+            rights = await _try_repository(client, endpoint, endpoint.test_repository)
+            return ProbeResult(rights.ok, f"{greeting} {rights.message}")
+    except PromotionError as error:
+        return ProbeResult(ok=False, message=await _explain(error, endpoint))
+
+
+def _welcome(endpoint: RegistryEndpoint, client: RegistryClient) -> str:
+    if not client.was_asked_who_we_are:
+        if endpoint.password is None:
+            return "lets anybody in"
+        return "did not ask who we are, so that the password was not tried"
+    if endpoint.password is None:
+        return "lets us in without a name"
+    return f"knows {endpoint.username}" if endpoint.username else "accepts the access token"
+
+
+async def _try_repository(
+    client: RegistryClient, endpoint: RegistryEndpoint, repository: str
+) -> ProbeResult:
+    """Try to read and to write one repository."""
+    full = client.full_repository(repository)
+    trials = {
+        "read": await _attempt(lambda: _read_one_tag(client, repository)),
+        "write": await _attempt(lambda: client.probe_upload(repository)),
+    }
+    allowed = [verb for verb, error in trials.items() if error is None]
+    sentences = []
+    if isinstance(trials["read"], NotFoundError):
+        del trials["read"]  # nothing is forbidden there
+        sentences.append(_what_becomes_of(full, endpoint.registry_type))
+    if allowed:
+        sentences.append(f"The connection may {' and '.join(allowed)} {full}.")
+    sentences += [
+        f"It may not {verb} {full}: {_reason(error)}."
+        for verb, error in trials.items()
+        if error is not None
+    ]
+    return ProbeResult(ok=bool(allowed), message=" ".join(sentences))
+
+
+async def _attempt(operation: Callable[[], Awaitable[None]]) -> PromotionError | None:
+    try:
+        await operation()
+    except PromotionError as error:
+        return error
+    return None
+
+
+async def _read_one_tag(client: RegistryClient, repository: str) -> None:
+    async with aclosing(client.list_tags(repository)) as tags:
+        async for _ in tags:
+            return
+
+
+def _what_becomes_of(full_repository: str, registry_type: RegistryType) -> str:
+    if registry_type is RegistryType.DTR:
+        return f"{full_repository} does not exist yet; DTR wants it created before the first push."
+    return (
+        f"{full_repository} does not exist yet; it will be created by the first promotion into it."
+    )
+
+
+def _reason(error: PromotionError) -> str:
+    """Say why one right is missing, with the registry's own words."""
+    match error:
+        case DeniedError():
+            reason = "the registry does not allow it"
+        case AuthenticationError():
+            reason = "the registry does not accept the login for it"
+        case NotFoundError():
+            reason = "the registry says that there is no such repository"
+        case _:
+            reason = error.attempted
+    if isinstance(error, RegistryError):
+        status = "" if error.status is None else f" ({error.status})"
+        said = "".join(f", {code}" for code in error.codes)
+        return f"{reason}{status}{said}"
+    return reason
+
+
+async def _explain(error: PromotionError, endpoint: RegistryEndpoint) -> str:
+    """Say in plain words why the registry cannot be used at all."""
+    url = httpx.URL(endpoint.url)
+    if isinstance(error, UnreachableError) and cause_of(error) is Cause.CERTIFICATE:
+        return f"{error}{await _whose_certificate(url)}"
+    if isinstance(error, RegistryError) and await _speaks_tls_after_all(error, url):
+        return (
+            f"{endpoint.host} speaks TLS, and the host field says http://. Write https:// "
+            "instead, or nothing, which means the same."
+        )
+    return _in_plain_words(error, endpoint)
+
+
+def _in_plain_words(error: PromotionError, endpoint: RegistryEndpoint) -> str:
+    match error:
+        case AuthenticationError() if endpoint.password is None:
+            return (
+                f"{endpoint.host} wants a login (401), and the connection has none. Put a user "
+                "name and a password, or an access token, into it."
+            )
+        case AuthenticationError():
+            return (
+                f"{endpoint.host} does not accept the user name and the password or access token "
+                f"of the connection (401). {error}"
+            )
+        case DeniedError():
+            return f"{endpoint.host} is there and does not let this account in (403). {error}"
+        case ProtocolViolationError():
+            return f"{endpoint.host} answers, and not as a registry does. {error}"
+        case _:
+            return str(error)
+
+
+async def _whose_certificate(url: httpx.URL) -> str:
+    certificate = await look_at_certificate(url, timeout_s=_LOOKING_TIMEOUT_S)
+    if certificate is None:
+        return ""
+    return (
+        f" The certificate shown is for {certificate.subject}, issued by {certificate.issuer}. "
+        "(To read these names it was looked at without being trusted, and nothing was sent.)"
+    )
+
+
+async def _speaks_tls_after_all(error: RegistryError, url: httpx.URL) -> bool:
+    """Tell whether plain HTTP was spoken to a TLS port, which breaks off or answers 400."""
+    if url.scheme != "http" or error.status not in (None, HTTPStatus.BAD_REQUEST):
+        return False
+    if isinstance(error, UnreachableError) and cause_of(error) is not Cause.BROKEN:
+        return False
+    return await look_at_certificate(url, timeout_s=_LOOKING_TIMEOUT_S) is not None

@@ -1,0 +1,1 @@
+"""Tests of registry/: values, and the client against a scripted server."""
