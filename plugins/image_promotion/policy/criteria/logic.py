@@ -1,0 +1,159 @@
+"""Triggers made of triggers, in Kleene's logic of three values.
+
+What is unknown stays unknown only as long as it could decide: one part that does not hold settles
+`all`, whatever the others turn out to be. So a scan can throw a tag away by its name alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from image_promotion.policy.criteria.verdict import Criterion, Finding, Need, Verdict
+from image_promotion.policy.facts import ImageFacts
+
+_OPPOSITE = {
+    Verdict.HELD: Verdict.NOT_HELD,
+    Verdict.NOT_HELD: Verdict.HELD,
+    Verdict.UNKNOWN: Verdict.UNKNOWN,
+}
+
+
+def _needs(parts: Sequence[Criterion]) -> frozenset[Need]:
+    return frozenset[Need]().union(*(part.needs for part in parts))
+
+
+def _require_parts(parts: Sequence[Criterion]) -> None:
+    """Refuse an empty list: "all of nothing" would let every image pass."""
+    if not parts:
+        raise ValueError("needs at least one trigger")
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Holds when every part holds.
+
+    Args:
+        parts: At least one.
+    """
+
+    parts: tuple[Criterion, ...]
+
+    def __post_init__(self) -> None:
+        _require_parts(self.parts)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What any part needs."""
+        return _needs(self.parts)
+
+    def describe(self) -> str:
+        """Say what it asks for."""
+        return "all of: " + "; ".join(part.describe() for part in self.parts)
+
+    def judge(self, facts: ImageFacts, now: datetime) -> Finding:
+        """Judge every part, so that each is explained."""
+        findings = tuple(part.judge(facts, now) for part in self.parts)
+        verdicts = {finding.verdict for finding in findings}
+        verdict = Verdict.HELD
+        if Verdict.NOT_HELD in verdicts:
+            verdict = Verdict.NOT_HELD
+        elif Verdict.UNKNOWN in verdicts:
+            verdict = Verdict.UNKNOWN
+        return _joined(self.describe(), verdict, "all hold", findings)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Holds when at least one part holds.
+
+    Args:
+        parts: At least one.
+    """
+
+    parts: tuple[Criterion, ...]
+
+    def __post_init__(self) -> None:
+        _require_parts(self.parts)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What any part needs."""
+        return _needs(self.parts)
+
+    def describe(self) -> str:
+        """Say what it asks for."""
+        return "any of: " + "; ".join(part.describe() for part in self.parts)
+
+    def judge(self, facts: ImageFacts, now: datetime) -> Finding:
+        """Judge every part, so that each is explained."""
+        findings = tuple(part.judge(facts, now) for part in self.parts)
+        verdicts = {finding.verdict for finding in findings}
+        verdict = Verdict.NOT_HELD
+        if Verdict.HELD in verdicts:
+            verdict = Verdict.HELD
+        elif Verdict.UNKNOWN in verdicts:
+            verdict = Verdict.UNKNOWN
+        return _joined(self.describe(), verdict, "at least one holds", findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Holds when its part does not.
+
+    Args:
+        part: The part.
+    """
+
+    part: Criterion
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What its part needs."""
+        return self.part.needs
+
+    def describe(self) -> str:
+        """Say what it asks for."""
+        return f"not: {self.part.describe()}"
+
+    def judge(self, facts: ImageFacts, now: datetime) -> Finding:
+        """Judge the part and turn the verdict round."""
+        finding = self.part.judge(facts, now)
+        return Finding(
+            trigger=self.describe(),
+            verdict=_OPPOSITE[finding.verdict],
+            expected=f"not {finding.expected}",
+            found=finding.found,
+            source=finding.source,
+            changes_at=finding.changes_at,
+            parts=(finding,),
+        )
+
+
+def _joined(
+    trigger: str, verdict: Verdict, expected: str, findings: tuple[Finding, ...]
+) -> Finding:
+    """Return the finding of several: how many held, did not, and are unknown."""
+    counts = [
+        f"{number} {words}"
+        for each, words in (
+            (Verdict.HELD, "hold"),
+            (Verdict.NOT_HELD, "do not hold"),
+            (Verdict.UNKNOWN, "unknown"),
+        )
+        if (number := sum(finding.verdict is each for finding in findings))
+    ]
+    found = ", ".join(counts)
+    decisive = [finding.found for finding in findings if finding.verdict is verdict]
+    if decisive and verdict is not Verdict.HELD:
+        found += f": {'; '.join(decisive)}"
+    sources = dict.fromkeys(finding.source for finding in findings if finding.source)
+    return Finding(
+        trigger=trigger,
+        verdict=verdict,
+        expected=expected,
+        found=found,
+        source=", ".join(sources),
+        parts=findings,
+    )

@@ -1,0 +1,127 @@
+"""Policy files: YAML in, policies or errors with file, line, column and key out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from image_promotion.errors import PolicyError
+from image_promotion.policy.model import Policy
+from image_promotion.policy.yaml_document import YamlDocument, read_document
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    """A valid policy and its file."""
+
+    path: Path
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicies:
+    """What a folder of policies holds.
+
+    Attributes:
+        good: The valid ones, by file name.
+        broken: Every fault of the others.
+    """
+
+    good: tuple[LoadedPolicy, ...]
+    broken: tuple[PolicyError, ...]
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The policy.
+
+    Raises:
+        PolicyError: The first of its faults.
+    """
+    policy, faults = check_policy_file(path)
+    if policy is None:
+        raise faults[0]
+    return policy
+
+
+def load_policies(folder: Path) -> LoadedPolicies:
+    """Read all policies of a folder; a broken one does not break the others.
+
+    Args:
+        folder: The folder; its files ending in .yaml and .yml are read. Those in folders within it
+            are not, nor are hidden ones, which editors leave about.
+
+    Returns:
+        The valid policies and the faults of the others. Of two policies of one name the second by
+        file name is a fault.
+    """
+    good: list[LoadedPolicy] = []
+    broken: list[PolicyError] = []
+    names: dict[str, Path] = {}
+    for path in sorted(folder.glob("*")):
+        if path.suffix not in SUFFIXES or path.name.startswith("."):
+            continue
+        policy, faults, document = _check(path)
+        broken += faults
+        if policy is None:
+            continue
+        if policy.name in names:
+            line, column = document.places["name",] if document else (1, 1)
+            broken.append(
+                PolicyError(
+                    f"{names[policy.name].name} has a policy of the name {policy.name} already",
+                    file=path,
+                    line=line,
+                    column=column,
+                    key="name",
+                    allowed="a name of its own for each policy",
+                )
+            )
+            continue
+        names[policy.name] = path
+        good.append(LoadedPolicy(path, policy))
+    return LoadedPolicies(tuple(good), tuple(broken))
+
+
+def check_policy_file(path: Path) -> tuple[Policy | None, tuple[PolicyError, ...]]:
+    """Read a policy file and find all its faults.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The policy and no fault, or None and at least one, by line.
+    """
+    policy, faults, _ = _check(path)
+    return policy, faults
+
+
+def _check(path: Path) -> tuple[Policy | None, tuple[PolicyError, ...], YamlDocument | None]:
+    try:
+        document = read_document(path)
+    except PolicyError as fault:
+        return None, (fault,), None
+    faults = list(document.faults)
+    policy = None
+    try:
+        policy = Policy.model_validate(document.content)
+    except ValidationError as error:
+        from image_promotion.policy.faults import fault_of  # noqa: PLC0415 - only faults need it
+
+        faults += [fault_of(each, document) for each in error.errors()]
+    if faults:
+        return (
+            None,
+            tuple(sorted(faults, key=lambda each: (each.line or 0, each.column or 0))),
+            None,
+        )
+    return policy, (), document

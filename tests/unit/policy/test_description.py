@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from tests.support.policies import policy_with
+
+
+def test_a_policy_is_said_in_words() -> None:
+    text = policy_with(
+        {"tag": {"ends_with": "-stable"}},
+        {"any": [{"vulnerabilities": {"critical": "= 0"}}, {"not": {"tag": {"equals": "x"}}}]},
+        {"all": [{"updated": {"older_than": "2h"}}, {"license": {"is_one_of": ["MIT"]}}]},
+        description="For QA.",
+        schedule="0 3 * * *",
+        target={"tag": "%n-%Y", "timezone": "Europe/Berlin", "existing_tag": "skip"},
+        existing_images="ignore",
+    ).describe()
+
+    assert text.splitlines() == [
+        "For QA.",
+        "",
+        (
+            "Promotes images from `dev/website` (connection `dev_registry`) to `qa/website` "
+            "(connection `qa_registry`) under the tag `%n-%Y` (Europe/Berlin)."
+        ),
+        "",
+        "An image is promoted when all of these hold:",
+        "",
+        '- tag ends with "-stable"',
+        "- any of:",
+        "  - vulnerabilities: critical = 0",
+        "  - not:",
+        '    - tag equals "x"',
+        "- all of:",
+        "  - updated at least 2 hours ago",
+        '  - a license is one of "MIT"',
+        "",
+        (
+            "If the target tag holds another image, the image is not promoted. Images that were "
+            "there when the policy was made or changed do not count."
+        ),
+        "",
+        (
+            "Runs at `0 3 * * *` (Europe/Berlin) and when an event says that something arrived at "
+            "its source."
+        ),
+    ]
+
+
+def test_a_manual_policy_that_keeps_tags_says_so() -> None:
+    text = policy_with().describe()
+
+    assert "under the tag it has." in text
+    assert "Runs when somebody triggers it." in text
+    assert text.startswith("Promotes")
+
+
+def test_markdown_makes_nothing_of_an_expression() -> None:
+    text = policy_with({"tag": {"matches": "(?P<v>[0-9]*)_*"}}).describe()
+
+    assert r"- tag matches /(?P\<v\>\[0-9\]\*)\_\*/" in text
