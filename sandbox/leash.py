@@ -1,11 +1,11 @@
 """A child process that cannot outlive us, even when we are killed with SIGKILL.
 
-The child gets a process group of its own, so that Ctrl-C reaches only us and we end things in our
-order. A shell in that group waits at a socket whose other end we hold: when we are gone, however that
-came, the kernel closes it and the shell kills its session, which its group and the groups
-that the program made for its own children are in. (Linux has PR_SET_PDEATHSIG for
-this, but that signal comes when the *thread* that started the child ends, and setting it takes a
-preexec_fn, which is not safe in a program with threads.)
+The child gets a session of its own, so that Ctrl-C reaches only us and we end things in our order.
+A shell in that session waits at a socket whose other end we hold: when we are gone, however that
+came, the kernel closes it, and the shell kills its session, in which are also the process groups
+that the program made for its own children. (Linux has PR_SET_PDEATHSIG for this, but that signal
+comes when the *thread* that started the child ends, and setting it takes a preexec_fn, which is not
+safe in a program with threads.)
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class LeashedProcess:
                 ["/bin/sh", "-c", _SHELL, "leash", *command],
                 cwd=folder,
                 env=environment,
-                stdin=its_end,
+                stdin=its_end.fileno(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -78,6 +78,8 @@ class PromotionError(Exception):
         self.subject = subject
         self.advice = advice
         self.retryable = self.retryable_by_default if retryable is None else retryable
+        # Set by registry.retry: further attempts are for a later task, not for this one.
+        self.was_retried = False
 
     def about(self, subject: Subject) -> PromotionError:
         """Fill in the parts of the subject that the raiser did not know, and return this error."""

@@ -1,4 +1,84 @@
-"""Airflow connection type of this package."""
+"""What Airflow's provider manager reads: the connection type `container_registry` and its form.
+
+An entry point that cannot be imported breaks every airflow command, so this module imports nothing.
+"""
+
+from __future__ import annotations
+
 
 def get_provider_info() -> dict[str, object]:
-    return {"package-name": "image-promotion", "name": "Image promotion", "description": "x", "versions": ["0.1.0"]}
+    """Return the description of this provider.
+
+    Returns:
+        The provider's name and its connection type: where its hook is, and its form as data.
+
+    Source: Airflow, "How to create your own provider", `get_provider_info`; the form's fields are
+    `conn-fields` of Airflow's `provider.yaml.schema.json`.
+    """
+    return {
+        "package-name": "image-promotion",
+        "name": "Image promotion",
+        "description": "Promotes container images from registry to registry when they earned it.",
+        "versions": ["0.1.0"],
+        "connection-types": [
+            {
+                "connection-type": "container_registry",
+                "hook-class-name": (
+                    "image_promotion.hooks.container_registry.ContainerRegistryHook"
+                ),
+                "hook-name": "Container registry",
+                "conn-fields": _FIELDS,
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "extra"],
+                    "relabeling": {
+                        "host": "Registry URL",
+                        "login": "User name",
+                        "password": "Password or access token",
+                    },
+                    "placeholders": {
+                        "host": "https://registry.example.com",
+                        "login": "empty for anonymous access or an access token",
+                        # Without a port, the Test button of Airflow 3.3's list of connections
+                        # takes the stored connection for another one and refuses to test it.
+                        "port": "the URL's, such as 443: Airflow's Test button needs it",
+                    },
+                },
+            }
+        ],
+    }
+
+
+_FIELDS: dict[str, object] = {
+    "registry_type": {
+        "label": "Registry type",
+        "description": "Docker Hub needs no URL.",
+        "schema": {
+            "type": ["string", "null"],
+            "enum": ["oci", "dtr", "docker_hub", "harbor"],
+            "default": "oci",
+        },
+    },
+    "namespace": {
+        "label": "Namespace prefix",
+        "description": "Put before every repository that policies name, such as team/site.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "ca_certificate": {
+        "label": "CA certificate",
+        "description": "PEM of the authority that signed the registry's certificate.",
+        "schema": {"type": ["string", "null"], "format": "multiline"},
+    },
+    "skip_tls_verification": {
+        "label": "Skip TLS verification",
+        "description": "Accept any certificate. Whoever sits in between can then read passwords.",
+        "schema": {"type": ["boolean", "null"], "default": False},
+    },
+    "test_repository": {
+        "label": "Repository to test",
+        "description": (
+            "The Test button tries to read it, and to write it by starting and cancelling "
+            "an upload."
+        ),
+        "schema": {"type": ["string", "null"]},
+    },
+}

@@ -162,15 +162,17 @@ def from_response(
     if not HTTPStatus.BAD_REQUEST <= meaning < _END_OF_STATUSES:
         return violation(attempt, _in_words(meaning), status=status)
     kind, advice = _KINDS.get(meaning, (RegistryError, ""))
+    codes = _codes(body)
+    may_pass = any(each.code in _CODES_THAT_MAY_PASS for each in codes)
     return kind(
         reason,
         method=attempt.method,
         url=redacted(attempt.url),
         status=status,
-        codes=_codes(body),
+        codes=codes,
         subject=attempt.subject,
         advice=advice,
-        retryable=meaning in RETRYABLE_STATUSES,
+        retryable=may_pass or meaning in RETRYABLE_STATUSES,
     )
 
 
@@ -277,6 +279,10 @@ _MOST_CODES = 5
 _LONGEST_TEXT = 300
 _END_OF_STATUSES = 600
 _WEB_PAGE_TYPES = ("text/html", "application/xhtml+xml")
+
+# What a manifest names was there a moment ago. CNCF distribution loses sight of a blob while a
+# second push writes it; and where a clean-up took it, the task's next attempt copies it again.
+_CODES_THAT_MAY_PASS = frozenset({"MANIFEST_BLOB_UNKNOWN"})
 
 # Proxies in front of registries send web pages with these statuses, and mean what they say.
 _STATUSES_OF_GATEWAYS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} | RETRYABLE_STATUSES

@@ -1,0 +1,130 @@
+"""The commands that act on registries: `plan` and `run`.
+
+Each returns True when it is done, False when something failed or is in conflict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from image_promotion.cli import output
+from image_promotion.cli.connections import find_endpoint
+from image_promotion.cli.ledgers import ledger_to_read
+from image_promotion.cli.policies import find_policy
+from image_promotion.cli.progress import ProgressBars
+from image_promotion.ledger.ledger import Ledger
+from image_promotion.ledger.location import ledger_url
+from image_promotion.policy.model import Policy
+from image_promotion.promotion import planning
+from image_promotion.promotion.clock import system_clock
+from image_promotion.promotion.pipeline import run_policy
+from image_promotion.promotion.reporting import RunReport
+from image_promotion.promotion.stores import Stores
+
+Result = TypeVar("Result")
+
+
+def plan(options: argparse.Namespace) -> bool:
+    """Say what a run would do now.
+
+    Args:
+        options: ``policy``, ``policies``, ``tags``, ``decide_again``, ``json``.
+
+    Returns:
+        Whether every tag could be looked at and none is in conflict.
+
+    Raises:
+        PromotionError: The policy, a registry or the ledger cannot be read.
+    """
+    policy = find_policy(options.policy, options.policies)
+    with ledger_to_read(os.environ) as ledger:
+
+        async def look(stores: Stores) -> list[planning.PlannedImage]:
+            return await planning.plan(
+                policy,
+                source=stores.of(policy.source.connection),
+                target=stores.of(policy.target.connection),
+                ledger=ledger,
+                now=system_clock(),
+                only_tags=options.tags,
+                decide_again=options.decide_again,
+            )
+
+        rows = _with_stores(policy, look)
+    if options.json:
+        output.print_json([output.plan_json(row) for row in rows])
+    else:
+        if rows:
+            output.console().print(output.plan_table(rows))
+        new = sum(row.is_new for row in rows)
+        print(f"\n{new} of {len(rows)} tags would be promoted now.")
+    return not any(row.problem or row.outcome == "conflict" for row in rows)
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Run a policy from scan to report.
+
+    Args:
+        options: ``policy``, ``policies``, ``tags``, ``decide_again``, ``json``.
+
+    Returns:
+        Whether no image needs attention.
+
+    Raises:
+        PromotionError: The run could not scan or evaluate.
+    """
+    policy = find_policy(options.policy, options.policies)
+    with Ledger.open(ledger_url(os.environ)) as ledger, ProgressBars(policy.name) as bars:
+
+        async def go(stores: Stores) -> RunReport:
+            return await run_policy(
+                policy,
+                stores=stores,
+                ledger=ledger,
+                clock=system_clock,
+                run_key=f"command-line/{uuid.uuid4()}",
+                progress_of=bars.of,
+                only_tags=options.tags,
+                decide_again=options.decide_again,
+            )
+
+        report = _with_stores(policy, go)
+    if options.json:
+        output.print_json(output.run_json(report))
+    else:
+        if report.promotions:
+            output.console().print(output.promotion_table(report.promotions))
+            print()
+        print(report)
+        # The table must not come after what is said about it.
+        sys.stdout.flush()
+        for problem in report.problems:
+            print(f"needs attention: {problem}", file=sys.stderr)
+    return not report.problems
+
+
+def _with_stores(policy: Policy, act: Callable[[Stores], Awaitable[Result]]) -> Result:
+    """Open the stores of a policy, act, and close them; SIGTERM ends it as Ctrl-C does."""
+    stores = Stores(
+        lambda connection_id: find_endpoint(connection_id, os.environ),
+        {policy.source.connection, policy.target.connection},
+    )
+
+    async def within() -> Result:
+        if task := asyncio.current_task():
+            # As asyncio treats Ctrl-C: nothing is torn out of the middle of a step.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        async with stores:
+            return await act(stores)
+
+    try:
+        return asyncio.run(within())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

@@ -1,0 +1,193 @@
+"""The command `promotion`: validate, plan, run, history, render-tag, reference.
+
+Exit codes: 0 done; 1 something failed or is invalid; 2 wrong usage. What a command needs is
+imported when it is that command's turn: a tag is rendered without loading a database toolkit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from image_promotion.errors import PromotionError
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+POLICIES_VARIABLE = "IMAGE_PROMOTION_POLICIES"
+
+_DISTRIBUTION = "image-promotion"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows the program's name; None for this process's own.
+
+    Returns:
+        The exit code.
+    """
+    parser = _parser()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if not given:
+        parser.print_help(sys.stderr)
+        return USAGE
+    options = parser.parse_args(given)
+    # What fails is said once, by the command; without a handler, logging would say it again.
+    logging.getLogger("image_promotion").addHandler(logging.NullHandler())
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        is_done = _act(options)
+        sys.stdout.flush()
+    except PromotionError as error:
+        print(f"promotion: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("promotion: interrupted; run it again to go on", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        # The reader has seen enough (`promotion history | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return DONE if is_done else FAILED
+
+
+def _act(options: argparse.Namespace) -> bool:
+    """Do what the command says."""
+    match options.command:
+        case "validate":
+            from image_promotion.cli.policies import validate as act  # noqa: PLC0415 - see above
+        case "plan":
+            from image_promotion.cli.commands import plan as act  # noqa: PLC0415
+        case "run":
+            from image_promotion.cli.commands import run as act  # noqa: PLC0415
+        case "history":
+            from image_promotion.cli.ledgers import history as act  # noqa: PLC0415
+        case "render-tag":
+            from image_promotion.cli.names import render_tag as act  # noqa: PLC0415
+        case _:
+            from image_promotion.cli.names import reference as act  # noqa: PLC0415
+    return act(options)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:
+    """Make a polite request to end the same as Ctrl-C."""
+    del signal_number, frame
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="promotion",
+        description="Promote container images from registry to registry, by policy.",
+        epilog="Connections are read from AIRFLOW_CONN_<ID> (a URI or JSON), as Airflow does; "
+        "the ledger from IMAGE_PROMOTION_LEDGER. "
+        "Exit codes: 0 done, 1 failed or invalid, 2 wrong usage.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    _add_policies(parser, default=Path(os.environ.get(POLICIES_VARIABLE) or "include/policies"))
+    verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    validate = verbs.add_parser("validate", help="check policy files")
+    validate.add_argument("path", nargs="?", type=Path, help="a policy file or a folder of them")
+    _add_policies(validate)
+
+    plan = verbs.add_parser("plan", help="say what a run would do; nothing is written")
+    _add_policy_arguments(plan)
+
+    run = verbs.add_parser("run", help="run a policy here and now, without a scheduler")
+    _add_policy_arguments(run)
+
+    history = verbs.add_parser("history", help="show decisions and promotions")
+    history.add_argument("--policy", metavar="NAME", help="of this policy alone")
+    history.add_argument("--limit", type=_positive, default=100, help="at most so many (100)")
+    _add_json(history)
+
+    render = verbs.add_parser("render-tag", help="show what a tag template gives")
+    render.add_argument("template", help='such as "%%n-%%Y%%m%%d"')
+    render.add_argument("--tag", required=True, help="the source tag")
+    render.add_argument("--at", required=True, type=_moment, help="a time, ISO 8601")
+    render.add_argument("--timezone", default="UTC", help="such as Europe/Berlin (UTC)")
+
+    reference = verbs.add_parser("reference", help="take an image reference apart")
+    reference.add_argument("reference", help="such as registry.example.com/team/app:1.4")
+    _add_json(reference)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version; asks for it only then, since that reads the installed metadata."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        del namespace, values, option_string
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        print(f"promotion {version(_DISTRIBUTION)}")
+        parser.exit()
+
+
+def _add_policies(parser: argparse.ArgumentParser, default: Path | None = None) -> None:
+    parser.add_argument(
+        "--policies",
+        type=Path,
+        metavar="FOLDER",
+        # After the command's name it may be left out, and must not undo what stands before it.
+        default=default or argparse.SUPPRESS,
+        help=f"where policies are looked up by name (${POLICIES_VARIABLE}, or include/policies)",
+    )
+
+
+def _add_policy_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("policy", help="a policy file, or the name of a policy")
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        dest="tags",
+        metavar="TAG",
+        help="consider this source tag alone, decided again; may be repeated",
+    )
+    parser.add_argument(
+        "--decide-again", action="store_true", help="also consider what was rejected before"
+    )
+    _add_policies(parser)
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _positive(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text[:10]) > 0:
+        return int(text[:10])
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time in ISO 8601, such as 2026-02-01T09:30:00+01:00"
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""What the command line prints: tables for people, stable JSON for programs.
+
+The JSON is documented in docs/command-line.md; a field is never renamed or removed without a line
+in the changelog.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from image_promotion.cli.listing import Layout, Listing, Row
+from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
+
+if TYPE_CHECKING:
+    from image_promotion.promotion.planning import PlannedImage
+    from image_promotion.promotion.reporting import RunReport
+
+JsonValue = dict[str, "JsonValue"] | list["JsonValue"] | str | int | float | bool | None
+
+_COLOURS = {
+    "promote": "green",
+    "verified": "green",
+    "reject": "yellow",
+    "wait": "cyan",
+    "conflict": "red",
+    "failed": "red",
+    "superseded": "magenta",
+}
+
+# A pipe has no width: its lines are as long as what stands in them.
+WIDTH_OF_A_PIPE = 100_000
+
+_PLAN = Layout(
+    columns=("tag", "decision", "reason", "target tag", "digest", "state", "time"),
+    narrow=(("decision", "tag"), ("reason",), ("target tag", "digest"), ("state", "time")),
+)
+_PROMOTIONS = Layout(
+    columns=("tag", "target tag", "digest", "state", "copied", "time"),
+    narrow=(("state", "tag"), ("target tag", "digest"), ("copied", "time")),
+)
+_HISTORY = Layout(
+    columns=("policy", "image", "decision", "reason", "target tag", "digest", "state", "time"),
+    narrow=(
+        ("decision", "image"),
+        ("policy",),
+        ("reason",),
+        ("target tag", "digest"),
+        ("state", "time"),
+    ),
+)
+
+
+def console() -> Console:
+    """Return where tables go: with colours on a terminal alone, unless NO_COLOR is set."""
+    if not sys.stdout.isatty():
+        return Console(width=WIDTH_OF_A_PIPE, color_system=None, force_terminal=False)
+    if os.environ.get("NO_COLOR"):
+        return Console(color_system=None)
+    return Console()
+
+
+def print_json(value: JsonValue) -> None:
+    """Print a value as JSON, in ASCII, so that no locale can spoil it."""
+    print(json.dumps(value, indent=2))
+
+
+def short_digest(digest: str | None) -> str:
+    """Return the beginning of a digest, as people compare it."""
+    return digest[:19] if digest else ""
+
+
+def moment(at: datetime | None) -> str | None:
+    """Return a time as ISO 8601 in UTC."""
+    return at.isoformat(timespec="seconds") if at else None
+
+
+def for_people(at: datetime | None) -> str:
+    """Return a time as people read it, in UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S}Z" if at else ""
+
+
+def reason_json(reason: Reason) -> JsonValue:
+    """Return a reason with its parts."""
+    return {
+        "trigger": reason.trigger,
+        "verdict": reason.verdict,
+        "expected": reason.expected,
+        "found": reason.found,
+        "source": reason.source,
+        "parts": [reason_json(part) for part in reason.parts],
+    }
+
+
+def plan_json(row: PlannedImage) -> JsonValue:
+    """Return one entry of a plan."""
+    promotion = row.promotion
+    return {
+        "repository": row.repository,
+        "tag": row.tag,
+        "digest": row.digest,
+        "decision": str(row.outcome) if row.outcome else None,
+        "reason": row.why,
+        "reasons": [reason_json(reason) for reason in row.reasons],
+        "target": str(row.target) if row.target else None,
+        "target_tag": row.target.tag if row.target else None,
+        "new": row.is_new,
+        "wait_until": moment(row.wait_until),
+        "state": str(promotion.state) if promotion else None,
+        "at": moment(promotion.ended_at) if promotion else None,
+    }
+
+
+def promotion_json(promotion: Promotion) -> JsonValue:
+    """Return a promotion as it stands."""
+    return {
+        "id": promotion.id,
+        "policy": promotion.policy,
+        "source": f"{promotion.source_repository}:{promotion.source_tag}",
+        "target": f"{promotion.target_repository}:{promotion.target_tag}",
+        "source_registry": promotion.source_registry,
+        "target_registry": promotion.target_registry,
+        "digest": promotion.digest,
+        "state": str(promotion.state),
+        "error": promotion.error or None,
+        "planned_at": moment(promotion.planned_at),
+        "copied_at": moment(promotion.copied_at),
+        "tagged_at": moment(promotion.tagged_at),
+        "verified_at": moment(promotion.verified_at),
+        "ended_at": moment(promotion.ended_at),
+        "bytes_copied": promotion.bytes_copied,
+        "bytes_skipped": promotion.bytes_skipped,
+        "bytes_mounted": promotion.bytes_mounted,
+        "seconds": promotion.seconds,
+    }
+
+
+def run_json(report: RunReport) -> JsonValue:
+    """Return what a run came to."""
+    return {
+        "tags_seen": report.tags_seen,
+        "rejected_by_name": report.rejected_by_name,
+        "decided": {str(outcome): report.decided[outcome] for outcome in Outcome},
+        "promotions": [promotion_json(promotion) for promotion in report.promotions],
+        "problems": list(report.problems),
+    }
+
+
+def history_json(entry: HistoryEntry) -> JsonValue:
+    """Return one decision with what came of it."""
+    seen = entry.observation
+    return {
+        "policy": seen.policy,
+        "repository": seen.repository,
+        "tag": seen.tag,
+        "digest": seen.digest,
+        "decision": str(entry.decision.outcome),
+        "reasons": [reason_json(reason) for reason in entry.decision.reasons],
+        "decided_at": moment(entry.decision.decided_at),
+        "asked_at": moment(entry.decision.asked_at),
+        "promotion": promotion_json(entry.promotion) if entry.promotion else None,
+    }
+
+
+def plan_table(rows: Sequence[PlannedImage]) -> Listing:
+    """Return a plan as a table: tag, decision, reason, target tag, digest, state, time.
+
+    What all rows share, the repositories, stands above it.
+    """
+    sources = {row.repository for row in rows}
+    targets = {row.target.repository for row in rows if row.target}
+    listed: list[Row] = []
+    for row in rows:
+        promotion = row.promotion
+        listed.append(
+            {
+                "tag": _image(row.repository, row.tag, sources),
+                "decision": _word(row.outcome or "unreadable"),
+                "reason": row.why,
+                "target tag": _image(row.target.repository, row.target.tag, targets)
+                if row.target
+                else "",
+                "digest": short_digest(row.digest),
+                "state": _word(promotion.state if promotion else ""),
+                "time": for_people(promotion.ended_at if promotion else None),
+            }
+        )
+    return Listing(_PLAN, listed, title=_title(sources, targets))
+
+
+def promotion_table(promotions: Sequence[Promotion]) -> Listing:
+    """Return promotions as a table."""
+    sources = {each.source_repository for each in promotions}
+    targets = {each.target_repository for each in promotions}
+    rows: list[Row] = []
+    for each in promotions:
+        copied = "" if each.bytes_copied is None else f"{each.bytes_copied / 1_000_000:.1f} MB"
+        rows.append(
+            {
+                "tag": _image(each.source_repository, each.source_tag, sources),
+                "target tag": _image(each.target_repository, each.target_tag, targets),
+                "digest": short_digest(each.digest),
+                "state": _word(each.state),
+                "copied": copied,
+                "time": for_people(each.ended_at),
+            }
+        )
+    return Listing(_PROMOTIONS, rows, title=_title(sources, targets))
+
+
+def history_table(entries: Sequence[HistoryEntry]) -> Listing:
+    """Return decisions with what came of them as a table."""
+    rows: list[Row] = []
+    for entry in entries:
+        seen, done = entry.observation, entry.promotion
+        against = [each for each in entry.decision.reasons if each.verdict != "held"]
+        shown = against or entry.decision.reasons
+        reason = "; ".join(f"{each.trigger}: {each.found}" for each in shown)
+        if done and done.state is State.FAILED:
+            reason = done.error
+        rows.append(
+            {
+                "policy": seen.policy,
+                "image": f"{seen.repository}:{seen.tag}",
+                "decision": _word(entry.decision.outcome),
+                "reason": reason,
+                "target tag": f"{done.target_repository}:{done.target_tag}" if done else "",
+                "digest": short_digest(seen.digest),
+                "state": _word(done.state if done else ""),
+                "time": for_people(done.ended_at if done else entry.decision.decided_at),
+            }
+        )
+    return Listing(_HISTORY, rows)
+
+
+def _title(sources: set[str], targets: set[str]) -> str:
+    """Return where everything comes from and goes to; empty when there are several such places."""
+    if len(sources) != 1 or len(targets) > 1:
+        return ""
+    return " -> ".join([*sources, *targets])
+
+
+def _image(repository: str, tag: str, repositories: set[str]) -> str:
+    """Return an image as a row shows it: the repository stands above when all rows share it."""
+    return tag if len(repositories) == 1 else f"{repository}:{tag}"
+
+
+def _word(word: str) -> Text:
+    """Return a decision or a state in its colour."""
+    return Text(str(word), style=_COLOURS.get(str(word), ""))

@@ -1,0 +1,147 @@
+"""Many promotions in few tasks: how they are divided, and how a stage treats each of a batch.
+
+A task instance costs more than copying a small image, so that above a limit each carries a batch.
+What a stage does to one promotion never depends on its neighbours: a batch with failures carries
+the others on, fails at its end, and its retry does only what is left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from image_promotion.errors import PromotionError, Subject
+from image_promotion.ledger.records import Promotion, State
+from image_promotion.promotion.journal import Journal
+from image_promotion.registry.concurrency import ask_each
+
+log = logging.getLogger(__name__)
+
+IMAGES_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The promotions that one line of tasks carries.
+
+    Attributes:
+        promotion_ids: Their ids in the ledger.
+        label: What Airflow shows for this line: the image, or the first and how many.
+    """
+
+    promotion_ids: tuple[int, ...]
+    label: str
+
+
+def image_label(promotion: Promotion) -> str:
+    """Return how people name the image of a promotion."""
+    return f"{promotion.source_repository}:{promotion.source_tag}"
+
+
+def divide(promotions: Sequence[Promotion], *, most: int) -> list[Batch]:
+    """Divide promotions among lines of tasks: one each, or batches of almost equal size.
+
+    Args:
+        promotions: The promotions.
+        most: How many lines there may be.
+
+    Returns:
+        The batches, in the promotions' order.
+    """
+    lines = min(most, len(promotions))
+    bounds = [position * len(promotions) // lines for position in range(lines + 1)] if lines else []
+    batches = []
+    for start, end in pairwise(bounds):
+        some = promotions[start:end]
+        more = f" and {len(some) - 1} more" if len(some) > 1 else ""
+        label = image_label(some[0]) + more
+        batches.append(Batch(tuple(promotion.id for promotion in some), label))
+    return batches
+
+
+class Stage(StrEnum):
+    """The stages that act on a promotion."""
+
+    COPY = "copy"
+    RETAG = "retag"
+    VERIFY = "verify"
+
+
+# The states in which a promotion has something to gain from a stage. An earlier one means that the
+# stage before has not succeeded; a later one is a repetition, and each stage knows how to bear it.
+READY = {
+    Stage.COPY: (State.PLANNED, State.COPIED, State.TAGGED, State.VERIFIED),
+    Stage.RETAG: (State.COPIED, State.TAGGED, State.VERIFIED),
+    Stage.VERIFY: (State.TAGGED, State.VERIFIED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What a stage did to the promotions of a batch."""
+
+    done: int
+    not_ready: int
+
+
+async def carry_out(
+    stage: Stage,
+    promotion_ids: Sequence[int],
+    act: Callable[[Promotion], Awaitable[object]],
+    *,
+    journal: Journal,
+) -> StageReport:
+    """Take each promotion of a batch through a stage; what fails is noted in the ledger.
+
+    Args:
+        stage: The stage.
+        promotion_ids: The promotions.
+        act: What the stage does to one promotion; its result is said in the log.
+        journal: Where the run notes what it did.
+
+    Returns:
+        How many were done, and how many were not ready: superseded, or failed in an earlier stage.
+
+    Raises:
+        PromotionError: Of the one that failed, or of all that failed together. The others are done.
+    """
+
+    async def attempt(promotion_id: int) -> PromotionError | bool:
+        promotion = journal.read(promotion_id)
+        label = f"{image_label(promotion)} ({promotion.digest})"
+        if promotion.state is State.FAILED and promotion.failed_in in READY[stage]:
+            promotion = journal.resume(promotion)
+        if promotion.state not in READY[stage]:
+            log.info("%s: nothing to %s, it is %s", label, stage, promotion.state)
+            return False
+        try:
+            result = await act(promotion)
+        except PromotionError as error:
+            error.about(
+                Subject(
+                    promotion.source_registry,
+                    promotion.source_repository,
+                    promotion.source_tag,
+                    promotion.digest,
+                )
+            )
+            journal.fail(promotion, str(error))
+            log.error("%s: could not %s: %s", label, stage, error)  # noqa: TRY400 - expected; the raiser shows the traceback
+            return error
+        log.info("%s: %s: %s", label, stage, result)
+        return True
+
+    answers = await ask_each(attempt, promotion_ids, at_once=IMAGES_AT_ONCE)
+    errors = [answer for answer in answers if isinstance(answer, PromotionError)]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise PromotionError(
+            f"{len(errors)} of {len(promotion_ids)} images could not be carried through {stage}; "
+            + " | ".join(str(error) for error in errors[:10]),
+            retryable=any(error.retryable for error in errors),
+        )
+    return StageReport(done=sum(map(bool, answers)), not_ready=answers.count(False))

@@ -1,0 +1,257 @@
+"""The scan: which images of the source are there now, and which of them could matter.
+
+Tags that the policy's tag triggers reject are thrown away by name, before anything is asked about
+them; the others cost one HEAD each. Rejections by name are counted and not kept: they follow from
+the tag and the policy alone, so `promotion plan` explains each of them at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from image_promotion.errors import (
+    ContentMismatchError,
+    DeniedError,
+    NotFoundError,
+    ProtocolViolationError,
+    Subject,
+    UnsupportedContentError,
+)
+from image_promotion.ledger.ledger import Ledger
+from image_promotion.ledger.records import (
+    NewDecision,
+    Observation,
+    Outcome,
+    PolicyVersion,
+    Reason,
+    Run,
+    Sighting,
+)
+from image_promotion.policy.criteria.verdict import Verdict
+from image_promotion.policy.facts import ImageFacts
+from image_promotion.policy.model import ExistingImages, Policy
+from image_promotion.registry.concurrency import ask_each
+from image_promotion.registry.store import Store
+
+HEADS_AT_ONCE = 16
+
+# What one image can do wrong without saying anything about the next one. Everything else (no
+# answer, no access, a rate limit that outlasts the retries) would meet the next image too.
+FAULTS_OF_ONE_IMAGE = (
+    ContentMismatchError,
+    DeniedError,
+    NotFoundError,
+    ProtocolViolationError,
+    UnsupportedContentError,
+)
+
+EXISTING_IMAGE_IGNORED = Reason(
+    trigger="existing images: ignore",
+    verdict=str(Verdict.NOT_HELD),
+    expected="an image pushed after the policy was made or changed",
+    found="it was there when this version of the policy was first run",
+    source="ledger",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TagName:
+    """A tag of a source repository, before anything but its name is known."""
+
+    repository: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanProblem:
+    """One image that could not be looked at, and why; the others go on."""
+
+    repository: str
+    tag: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan saw.
+
+    Attributes:
+        complete_repositories: The repositories whose tags were listed to the end.
+        sightings: The tags that may matter, each with the digest it points at.
+        rejected: The tags that the policy rejects by their name alone.
+        problems: The tags that could not be looked at.
+    """
+
+    complete_repositories: tuple[str, ...]
+    sightings: tuple[Sighting, ...]
+    rejected: tuple[TagName, ...]
+    problems: tuple[ScanProblem, ...]
+
+    @property
+    def tags_seen(self) -> int:
+        """Return how many tags the source has, as far as the scan looked."""
+        return len(self.sightings) + len(self.rejected) + len(self.problems)
+
+    def __str__(self) -> str:
+        said = (
+            f"{self.tags_seen} tags seen, {len(self.rejected)} rejected by name, "
+            f"{len(self.sightings)} looked up"
+        )
+        return f"{said}, {len(self.problems)} unreadable" if self.problems else said
+
+
+def is_rejected_by_name(policy: Policy, tag: str, now: datetime) -> bool:
+    """Return whether the policy rejects a tag whatever else there is to know about its image."""
+    return policy.criterion.judge(ImageFacts(tag=tag), now).verdict is Verdict.NOT_HELD
+
+
+async def scan(
+    policy: Policy, source: Store, *, now: datetime, only_tags: Collection[str] = ()
+) -> Scan:
+    """Look at the source as the policy sees it, writing nothing.
+
+    Args:
+        policy: The policy.
+        source: The store its source connection leads to.
+        now: The moment the scan is of.
+        only_tags: Look at these tags alone, without listing; empty for all.
+
+    Returns:
+        What was seen.
+
+    Raises:
+        NotFoundError: The source repository does not exist, or none has one of only_tags.
+        RegistryError: The source cannot be listed.
+    """
+    repositories = await _source_repositories(policy, source)
+    if only_tags:
+        names = [TagName(repository, tag) for repository in repositories for tag in only_tags]
+    else:
+        names = [
+            TagName(repository, tag)
+            for repository in repositories
+            async for tag in source.list_tags(repository)
+        ]
+    rejected: list[TagName] = []
+    wanted: list[TagName] = []
+    for name in names:
+        (rejected if is_rejected_by_name(policy, name.tag, now) else wanted).append(name)
+    if only_tags:
+        # A name that was typed is not known to be there, and must not pass for a rejected one.
+        there = await ask_each(_is_there(source), rejected, at_once=HEADS_AT_ONCE)
+        rejected = [name for name, is_there in zip(rejected, there, strict=True) if is_there]
+
+    async def look_up(name: TagName) -> Sighting | ScanProblem | None:
+        try:
+            descriptor = await source.resolve(name.repository, name.tag)
+        except FAULTS_OF_ONE_IMAGE as fault:
+            return ScanProblem(name.repository, name.tag, str(fault))
+        # None: listed a moment ago and deleted since, so it is as if it had not been listed.
+        if descriptor is None:
+            return None
+        return Sighting(name.repository, name.tag, str(descriptor.digest))
+
+    seen = await ask_each(look_up, wanted, at_once=HEADS_AT_ONCE)
+    sightings = tuple(each for each in seen if isinstance(each, Sighting))
+    problems = tuple(each for each in seen if isinstance(each, ScanProblem))
+    if only_tags:
+        _require_named_tags(
+            only_tags,
+            known={each.tag for each in sightings}
+            | {each.tag for each in problems}
+            | {each.tag for each in rejected},
+            subject=Subject(registry=source.name, repository=policy.source.repository),
+        )
+    return Scan(
+        complete_repositories=() if only_tags else tuple(repositories),
+        sightings=sightings,
+        rejected=tuple(rejected),
+        problems=problems,
+    )
+
+
+def _is_there(source: Store) -> Callable[[TagName], Awaitable[bool]]:
+    """Return what tells whether a tag exists; one that cannot be read does."""
+
+    async def ask(name: TagName) -> bool:
+        try:
+            return await source.resolve(name.repository, name.tag) is not None
+        except FAULTS_OF_ONE_IMAGE:
+            return True
+
+    return ask
+
+
+async def _source_repositories(policy: Policy, source: Store) -> Sequence[str]:
+    """Return the repositories that the policy's source names or matches, in their order."""
+    if not policy.repository_is_pattern:
+        return [policy.source.repository]
+    return [name async for name in source.list_repositories() if policy.matches_repository(name)]
+
+
+def _require_named_tags(only_tags: Collection[str], known: set[str], subject: Subject) -> None:
+    """Refuse a run for tags that do not exist: a typing error must not pass for "nothing to do"."""
+    missing = sorted(set(only_tags) - known)
+    if missing:
+        raise NotFoundError(
+            f"there is no tag {', '.join(missing)} to promote",
+            subject=subject,
+            advice="Check the spelling, or run without naming tags to consider all of them.",
+        )
+
+
+def version_of(policy: Policy) -> PolicyVersion:
+    """Return the policy as the ledger keeps it: name, hash and whole text."""
+    return PolicyVersion(name=policy.name, hash=policy.hash, document=policy.document())
+
+
+async def scan_and_record(
+    policy: Policy,
+    source: Store,
+    ledger: Ledger,
+    run: Run,
+    *,
+    now: datetime,
+    only_tags: Collection[str] = (),
+) -> Scan:
+    """Look at the source and keep what was seen in the ledger.
+
+    Args:
+        policy: The policy, of the version that the run was begun with.
+        source: The store its source connection leads to.
+        ledger: The ledger.
+        run: The run this scan belongs to.
+        now: The moment the scan is of.
+        only_tags: The tags the run was asked for; empty for all.
+
+    Returns:
+        What was seen.
+
+    Raises:
+        PromotionError: As in scan; or the ledger cannot be written.
+    """
+    # A policy that ignores what is already there has to see all of it once, also when its first
+    # run asks for a few tags only; else the rest would pass for new at the next run.
+    ignores_existing = run.first_of_version and policy.existing_images is ExistingImages.IGNORE
+    seen = await scan(policy, source, now=now, only_tags=() if ignores_existing else only_tags)
+    observations = ledger.observe(
+        run,
+        seen.sightings,
+        complete_repositories=seen.complete_repositories,
+        tags_seen=seen.tags_seen,
+        tags_rejected_by_name=len(seen.rejected),
+        at=now,
+    )
+    if ignores_existing:
+        ignored = [each for each in observations if each.tag not in only_tags]
+        ledger.decide(run, [_ignored_as_existing(each) for each in ignored], at=now)
+    return seen
+
+
+def _ignored_as_existing(observation: Observation) -> NewDecision:
+    return NewDecision(observation.id, Outcome.REJECT, (EXISTING_IMAGE_IGNORED,))

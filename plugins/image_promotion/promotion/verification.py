@@ -1,0 +1,125 @@
+"""The verification: read back from the target what a reader of the tag will get.
+
+Only after it is a promotion called verified. Every manifest is read and hashed anew; every blob is
+asked for by digest and its size compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from image_promotion.errors import (
+    ContentMismatchError,
+    NotFoundError,
+    Subject,
+    VerificationError,
+)
+from image_promotion.ledger.records import Promotion, State
+from image_promotion.promotion.journal import Journal
+from image_promotion.registry.concurrency import ask_each
+from image_promotion.registry.descriptor import Descriptor
+from image_promotion.registry.digest import Digest
+from image_promotion.registry.store import Store
+from image_promotion.registry.transfer import list_content
+
+BLOBS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found in the target, all of it as promised."""
+
+    manifests: int
+    blobs: int
+    size_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.manifests} manifests read and hashed, {self.blobs} blobs there with "
+            f"their sizes, {self.size_bytes / 1_000_000:.1f} MB"
+        )
+
+
+async def verify(promotion: Promotion, *, target: Store, journal: Journal) -> Verification:
+    """Verify a promotion in the target and note it in the ledger.
+
+    Args:
+        promotion: The promotion, tagged; a verified one is verified again.
+        target: The store of its target connection.
+        journal: Where the run notes what it did.
+
+    Returns:
+        What was found.
+
+    Raises:
+        VerificationError: Something is missing or different.
+        RegistryError: The target cannot be asked.
+    """
+    subject = Subject(
+        target.name, promotion.target_repository, promotion.target_tag, promotion.digest
+    )
+    found = await verify_image(
+        target, promotion.target_repository, promotion.target_tag, promotion.digest, subject
+    )
+    journal.advance(promotion, State.VERIFIED, str(found))
+    return found
+
+
+async def verify_image(
+    target: Store, repository: str, tag: str, digest: str, subject: Subject
+) -> Verification:
+    """Compare what a tag leads to with what was promised.
+
+    Args:
+        target: The store to read.
+        repository: The repository.
+        tag: The tag.
+        digest: The digest it has to point at.
+        subject: What errors are about.
+
+    Returns:
+        What was found.
+
+    Raises:
+        VerificationError: Something is missing or different.
+        RegistryError: The store cannot be asked.
+    """
+
+    def refuse(*problems: str) -> VerificationError:
+        return VerificationError(
+            "the target does not hold what was promoted",
+            problems=problems,
+            subject=subject,
+            advice="Run the promotion again: it copies what is missing. If it happens again, "
+            "something else writes to or cleans up this repository.",
+        )
+
+    try:
+        tagged = await target.get_manifest(repository, tag)
+    except NotFoundError as error:
+        raise refuse("there is no such tag") from error
+    if str(tagged.digest) != digest:
+        raise refuse(f"the tag points at {tagged.digest}")
+    try:
+        content = await list_content(target, repository, Digest.parse(digest))
+    except (NotFoundError, ContentMismatchError) as error:
+        raise refuse(str(error)) from error
+
+    async def find_problem(blob: Descriptor) -> str | None:
+        size_bytes = await target.blob_size(repository, blob.digest)
+        if size_bytes is None:
+            return f"blob {blob.digest} is missing"
+        if size_bytes != blob.size_bytes:
+            return f"blob {blob.digest} has {size_bytes} bytes instead of {blob.size_bytes}"
+        return None
+
+    answers = await ask_each(find_problem, content.blobs, at_once=BLOBS_AT_ONCE)
+    problems = [problem for problem in answers if problem]
+    if problems:
+        raise refuse(*problems)
+    every = (*content.manifests, *content.blobs)
+    return Verification(
+        manifests=len(content.manifests),
+        blobs=len(content.blobs),
+        size_bytes=sum(each.size_bytes for each in every),
+    )

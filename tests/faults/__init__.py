@@ -1,0 +1,1 @@
+"""Promotions while registries, connections and workers fail; real ones, broken by plan."""

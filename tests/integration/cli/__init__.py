@@ -1,0 +1,1 @@
+"""Tests of the command `promotion` as people and programs run it, on real registries."""
