@@ -133,6 +133,8 @@ class _Demo:
                 "conn_type": "container_registry",
                 "description": f"The demo's {registry.name} registry",
                 "host": registry.url,
+                # In the list of connections, Airflow 3.3's Test button refuses those without it.
+                "port": registry.port,
                 "extra": {"registry_type": "oci"},
             }
             for registry in (dev, qa)

@@ -39,7 +39,8 @@ def get_provider_info() -> dict[str, object]:
                         "host": "https://registry.example.com",
                         "login": "empty for anonymous access or an access token",
                         # Without a port, the Test button of Airflow 3.3's list of connections
-                        # takes the stored connection for another one and refuses to test it.
+                        # takes the stored connection for another one and refuses to test it
+                        # (apache/airflow pull request 73298, merged after 3.3.2).
                         "port": "the URL's, such as 443: Airflow's Test button needs it",
                     },
                 },

@@ -137,6 +137,8 @@ async def scan(
             for repository in repositories
             async for tag in source.list_tags(repository)
         ]
+    # Registries list in an order of their own; this is the one that people find a tag in.
+    names.sort(key=lambda each: (each.repository, each.tag))
     rejected: list[TagName] = []
     wanted: list[TagName] = []
     for name in names:

@@ -130,7 +130,6 @@ class TransferReport:
         said = [
             f"{_counted(blobs, 'blob')}, {readable_size(size_bytes)} {how}"
             for blobs, size_bytes, how in kinds
-            if blobs or how is BlobOutcome.COPIED
         ]
         said.append(
             f"{_counted(self.manifests_copied, 'manifest')} copied, "

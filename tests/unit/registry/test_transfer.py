@@ -551,7 +551,7 @@ def test_a_report_reads_as_one_line() -> None:
     )
 
     assert str(report) == (
-        "3 blobs, 12.3 MB copied; 1 blob, 4.0 kB skipped; "
+        "3 blobs, 12.3 MB copied; 1 blob, 4.0 kB skipped; 0 blobs, 0 B mounted; "
         "1 manifest copied, 2 skipped; 0.5 s, 24.6 MB/s"
     )
     assert report.rate_bytes_per_s == 24_600_000

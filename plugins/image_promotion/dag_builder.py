@@ -1,0 +1,270 @@
+"""A policy becomes a DAG: scan, evaluate, then for each image copy, retag, verify, then report.
+
+DAG files are parsed again and again, and by every task. So nothing here opens a socket, a
+connection or the ledger, and of the product only the policies and the operators' shells are
+imported: the client and the ledger wait until a task runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypedDict
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    Param,
+    TriggerRule,
+    get_parsing_context,
+    task_group,
+)
+
+from image_promotion.errors import PolicyError
+from image_promotion.operators.copying import CopyOperator
+from image_promotion.operators.evaluation import EvaluateOperator
+from image_promotion.operators.reporting import AnnounceOperator, ReportOperator
+from image_promotion.operators.retagging import RetagOperator
+from image_promotion.operators.retries import RetryWhatMayPass
+from image_promotion.operators.scanning import ScanOperator
+from image_promotion.operators.verification import VerifyOperator
+from image_promotion.policy.loading import load_policies
+from image_promotion.policy.model import Policy
+
+POLICIES_VARIABLE = "IMAGE_PROMOTION_POLICIES"
+
+RETRIES = 3
+RETRY_DELAY = timedelta(seconds=10)
+RETRY_BACKOFF = 2.0
+MAX_RETRY_DELAY = timedelta(minutes=5)
+
+# Airflow's own default of 16 would let 50 lines of work wait for one another.
+MAX_ACTIVE_TASKS = 32
+
+# Airflow refuses a DAG with a longer tag; an id of a connection may be longer.
+MAX_DAG_TAG_CHARACTERS = 100
+
+
+class _LineArguments(TypedDict):
+    """The arguments of one line of stages."""
+
+    promotion_ids: Sequence[int]
+    image: str
+    map_index_template: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltDags:
+    """What a folder of policies came to.
+
+    Attributes:
+        dags: The DAGs by their ids, which are the policies' names.
+        broken: What is wrong with the policies that gave none.
+    """
+
+    dags: dict[str, DAG]
+    broken: tuple[PolicyError, ...]
+
+
+def policies_folder(default: Path) -> Path:
+    """Return where the policy files are.
+
+    Args:
+        default: Where they are unless the environment says otherwise.
+
+    Returns:
+        The folder that IMAGE_PROMOTION_POLICIES names, or the default.
+    """
+    return Path(os.environ.get(POLICIES_VARIABLE) or default)
+
+
+def build_dags(folder: Path) -> dict[str, DAG]:
+    """Build the DAGs of all valid policies in a folder.
+
+    A broken policy never breaks another: it is left out here and told by `refuse_broken_policies`.
+
+    Args:
+        folder: Where the policy files are.
+
+    Returns:
+        The DAGs by their ids, which are the policies' names.
+    """
+    # A task's process parses the file again for one DAG only.
+    return _build(folder, wanted=get_parsing_context().dag_id).dags
+
+
+def refuse_broken_policies(folder: Path) -> None:
+    """Raise what is wrong with the policies of a folder, so that Airflow shows it.
+
+    Args:
+        folder: Where the policy files are.
+
+    Raises:
+        PolicyError: At least one policy is broken; the text lists every fault with its place.
+    """
+    broken = _build(folder).broken
+    if broken:
+        faults = "\n".join(f"  {error}" for error in broken)
+        files = len({error.file for error in broken})
+        raise PolicyError(
+            f"{files} policy file(s) are left out, the others run.\n{faults}\n",
+            advice="`promotion validate` shows the same at the command line.",
+        )
+
+
+def _build(folder: Path, wanted: str | None = None) -> BuiltDags:
+    """Build the DAGs of a folder, or the one that is wanted."""
+    loaded = load_policies(folder)
+    dags = {}
+    broken = list(loaded.broken)
+    for each in loaded.good:
+        if wanted not in (None, each.policy.name):
+            continue
+        try:
+            dags[each.policy.name] = build_dag(each.policy, each.path)
+        except Exception as error:  # noqa: BLE001 - Airflow refuses DAGs with errors of any kind, and one refused must not take the others along
+            broken.append(
+                PolicyError(f"Airflow does not take it as a DAG: {error}", file=each.path, line=1)
+            )
+    return BuiltDags(dags, tuple(broken))
+
+
+def repository_asset(connection_id: str, repository: str) -> Asset:
+    """Return the asset that stands for a repository behind a connection.
+
+    Args:
+        connection_id: The Airflow connection's id.
+        repository: The repository, or a pattern of them.
+
+    Returns:
+        The asset; it is known without looking the connection up.
+    """
+    name = f"{connection_id}/{repository}"
+    return Asset(name=name, uri=f"oci://{name}")
+
+
+def build_dag(policy: Policy, path: Path) -> DAG:
+    """Build the DAG of one policy.
+
+    Args:
+        policy: The policy.
+        path: Its file, named on the DAG's documentation page.
+
+    Returns:
+        The DAG, with the policy's name as its id.
+    """
+    connections = (policy.source.connection, policy.target.connection)
+    with DAG(
+        dag_id=policy.name,
+        description=policy.description or None,
+        doc_md=f"{policy.describe()}\n\nPolicy file: `{path.name}`\n",
+        schedule=_schedule(policy),
+        catchup=False,
+        # Two runs of one policy would do no harm, and the second would find nothing to do.
+        max_active_runs=1,
+        max_active_tasks=MAX_ACTIVE_TASKS,
+        tags=["image-promotion", *(each[:MAX_DAG_TAG_CHARACTERS] for each in connections)],
+        params=_params(),
+        # Else Airflow takes up each DAG that a file makes, and `policy_errors.py` makes them all to
+        # see whether they can be made. What a file keeps under a global name is found all the same.
+        auto_register=False,
+        default_args={
+            "retries": RETRIES,
+            "retry_delay": RETRY_DELAY,
+            "retry_exponential_backoff": RETRY_BACKOFF,
+            "max_retry_delay": MAX_RETRY_DELAY,
+            "retry_policy": RetryWhatMayPass(),
+        },
+    ) as dag:
+        scan = ScanOperator(
+            task_id="scan", policy=policy, only_tags=_ONLY_TAGS, plan_only="{{ params.dry_run }}"
+        )
+        evaluate = EvaluateOperator(
+            task_id="evaluate",
+            policy=policy,
+            only_tags=_ONLY_TAGS,
+            plan_only="{{ params.dry_run }}",
+            decide_again="{{ params.decide_again }}",
+        )
+
+        @task_group
+        def promote(promotion_ids: list[int], image: str) -> None:
+            line = _LineArguments(
+                promotion_ids=promotion_ids, image=image, map_index_template="{{ task.image }}"
+            )
+            copy = CopyOperator(task_id="copy", **line)
+            # Each stage leaves out what is not ready for it, so that in a batch one image's failure
+            # does not keep the others from being tagged and verified.
+            retag = RetagOperator(task_id="retag", trigger_rule=TriggerRule.ALL_DONE, **line)
+            verify = VerifyOperator(task_id="verify", trigger_rule=TriggerRule.ALL_DONE, **line)
+            copy >> retag >> verify
+
+        promoted = promote.expand_kwargs(evaluate.output)
+        announce = AnnounceOperator(
+            task_id="announce",
+            target=repository_asset(policy.target.connection, _target_of_asset(policy)),
+            plan_only="{{ params.dry_run }}",
+            evaluate_task_id=evaluate.task_id,
+            trigger_rule=TriggerRule.ALL_DONE,
+        )
+        report = ReportOperator(
+            task_id="report",
+            plan_only="{{ params.dry_run }}",
+            scan_task_id=scan.task_id,
+            trigger_rule=TriggerRule.ALL_DONE,
+        )
+        scan >> evaluate >> promoted >> announce >> report
+    return dag
+
+
+# Tags hold no blanks, so that a text can hold several; the page shows it as what the run was asked.
+_ONLY_TAGS = "{{ (params.tags or []) | join(' ') }}"
+
+
+def _target_of_asset(policy: Policy) -> str:
+    """Return the target repository, or the pattern of what `{name}` may become."""
+    return policy.target.repository.replace("{name}", "*")
+
+
+def _schedule(policy: Policy) -> AssetOrTimeSchedule | None:
+    """Return when the DAG runs: at the policy's times and whenever something arrives at its source.
+
+    A manual policy runs when a person says so, and never else.
+    """
+    if policy.schedule == "manual":
+        return None
+    return AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable(policy.schedule, timezone=policy.target.timezone),
+        assets=[repository_asset(policy.source.connection, policy.source.repository)],
+    )
+
+
+def _params() -> dict[str, Param]:
+    """Return the form of a manual run."""
+    return {
+        "tags": Param(
+            default=[],
+            type=["array", "null"],
+            items={"type": "string"},
+            title="Only these tags",
+            description="Source tags to consider, one a line; empty for all. "
+            "They are decided again although they were rejected before.",
+        ),
+        "dry_run": Param(
+            default=False,
+            type="boolean",
+            title="Dry run",
+            description="Decide and say what would be done; the target is not touched.",
+        ),
+        "decide_again": Param(
+            default=False,
+            type="boolean",
+            title="Decide again",
+            description="Also consider images that this policy rejected before.",
+        ),
+    }

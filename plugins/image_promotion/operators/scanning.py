@@ -1,0 +1,86 @@
+"""The operator of the stage `scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from airflow.sdk import Context
+
+from image_promotion.operators.interruption import InterruptibleOperator
+from image_promotion.operators.runs import RunRequest, run_key
+from image_promotion.policy.model import Policy
+
+SHOWN = 20
+
+
+class ScanSummary(TypedDict):
+    """What the scan leaves for people and for the report."""
+
+    tags_seen: int
+    rejected_by_name: int
+    looked_up: int
+    unreadable: list[str]
+
+
+class ScanOperator(InterruptibleOperator):
+    """Looks at the source of a policy and records in the ledger which images are there.
+
+    Args:
+        policy: The policy.
+        only_tags: The source tags to look at, as a list or a text; empty for all.
+        plan_only: Look and record nothing.
+    """
+
+    template_fields: Sequence[str] = ("only_tags", "plan_only")
+    ui_color = "#e8f0fa"
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        only_tags: Sequence[str] | str = (),
+        plan_only: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.policy = policy
+        self.only_tags = only_tags
+        self.plan_only = plan_only
+
+    def execute(self, context: Context) -> ScanSummary:
+        """Scan.
+
+        Args:
+            context: Airflow's context.
+
+        Returns:
+            Counts, and what could not be looked at.
+
+        Raises:
+            PromotionError: The source cannot be listed, or the ledger cannot be written.
+        """
+        from image_promotion.operators.execution import (  # noqa: PLC0415 - too heavy for parsing
+            look_at_source,
+            scan_source,
+        )
+
+        request = RunRequest.read(self.only_tags, dry_run=self.plan_only)
+        if request.dry_run:
+            seen = look_at_source(self, self.policy, request)
+        else:
+            kind = str(context["dag_run"].run_type)
+            seen = scan_source(self, self.policy, request, key=run_key(context), kind=kind)
+        self.log.info("%s: %s", self.policy.source.repository, seen)
+        for problem in seen.problems:
+            self.log.error("could not be looked at: %s", problem)
+        for name in seen.rejected[:SHOWN]:
+            self.log.info("rejected by name: %s:%s", name.repository, name.tag)
+        if len(seen.rejected) > SHOWN:
+            self.log.info("and %d more rejected by name", len(seen.rejected) - SHOWN)
+        return ScanSummary(
+            tags_seen=seen.tags_seen,
+            rejected_by_name=len(seen.rejected),
+            looked_up=len(seen.sightings),
+            unreadable=[str(problem) for problem in seen.problems[:SHOWN]],
+        )

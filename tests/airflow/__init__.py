@@ -1,0 +1,1 @@
+"""Tests within a real Airflow: in this process, and against a running server."""

@@ -1,0 +1,246 @@
+"""One running Airflow for all tests that need one, and what they ask of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from image_promotion.ledger.ledger import Ledger
+from image_promotion.ledger.records import HistoryEntry
+from sandbox.airflow_process import AirflowProcess
+from sandbox.image_layers import noise_layer
+from sandbox.registry_process import RegistryProcess
+from sandbox.sample_images import fill_dev_registry, push_image
+from tests.support.raw_registry import RawRegistry
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+WEBSITE = "website-stable-to-qa"
+
+USER, PASSWORD = "promoter", "canary-5ecret-Pa55phrase"
+"""Who may enter the QA registry. Wherever the password is found, somebody has leaked it."""
+
+_FINISHED = ("success", "failed")
+_DEADLINE_S = 150.0
+_POLL_INTERVAL_S = 0.2
+
+_POLICY = """\
+name: {name}
+description: {description}
+source:
+  connection: dev_registry
+  repository: dev/{repository}
+target:
+  connection: qa_registry
+  repository: qa/{repository}
+triggers:
+  - tag: {{ends_with: -stable}}
+"""
+
+_BROKEN = {
+    "typing-error.yaml": _POLICY.replace("ends_with", "ends_wiht").format(
+        name="typing-error", description="Says ends_wiht.", repository="website"
+    ),
+    "no-legal-tag.yaml": _POLICY.replace(
+        "  repository: qa/", '  tag: "%n:%Y"\n  repository: qa/'
+    ).format(name="no-legal-tag", description="Has a colon in its tag.", repository="website"),
+}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunningAirflow:
+    """An Airflow with policies between two registries.
+
+    Attributes:
+        process: The Airflow.
+        dev: The registry that images come from; it lets anybody in.
+        qa: The registry that they go to; it wants a password.
+        policies: The folder of policies; two of its files are broken.
+    """
+
+    process: AirflowProcess
+    dev: RegistryProcess
+    qa: RegistryProcess
+    policies: Path
+
+    def get(self, path: str) -> Json:
+        """Ask Airflow's API."""
+        return self.process.request("GET", path)
+
+    def push(self, repository: str, *tags: str) -> dict[str, str]:
+        """Push an image under each tag to the dev registry; return the digests."""
+        return {
+            tag: push_image(
+                self.dev.url,
+                f"dev/{repository}",
+                tag,
+                layers=[noise_layer(50_000, "shared"), noise_layer(20_000, f"{repository} {tag}")],
+            ).digest
+            for tag in tags
+        }
+
+    def pushed(self, repository: str) -> dict[str, str]:
+        """Read the dev registry to its last blob: the digest of each tag."""
+        with RawRegistry(self.dev.url) as registry:
+            return registry.visible(f"dev/{repository}")
+
+    def promoted(self, repository: str) -> dict[str, str]:
+        """Read the QA registry to its last blob: the digest of each tag."""
+        with RawRegistry(self.qa.url, auth=(USER, PASSWORD)) as registry:
+            return registry.visible(f"qa/{repository}")
+
+    def lose(self, repository: str, tag: str) -> None:
+        """Delete an image of the QA registry."""
+        with RawRegistry(self.qa.url, auth=(USER, PASSWORD)) as registry:
+            registry.delete_tag(f"qa/{repository}", tag)
+
+    def history(self, policy: str) -> tuple[HistoryEntry, ...]:
+        """Read what the ledger has of a policy."""
+        with Ledger.open(f"sqlite:///{self.process.home / 'promotion_ledger.db'}") as ledger:
+            return ledger.history(policy=policy)
+
+    def trigger(self, dag_id: str, **conf: object) -> str:
+        """Start a run as somebody who presses the button; return its id."""
+        self.process.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+        body = {"logical_date": None, "conf": conf}
+        run: str = self.process.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)[
+            "dag_run_id"
+        ]
+        return run
+
+    def wait(self, dag_id: str, run_id: str) -> str:
+        """Wait until a run is over; return its state."""
+        path = _path(dag_id, run_id)
+
+        def state() -> str | None:
+            now: str = self.get(path)["state"]
+            return now if now in _FINISHED else None
+
+        return wait_for(state, f"the run {run_id} of {dag_id}")
+
+    def tasks(self, dag_id: str, run_id: str, task_id: str | None = None) -> list[Json]:
+        """List a run's task instances as the API has them, or those of one task by map index."""
+        answer = self.get(f"{_path(dag_id, run_id)}/taskInstances?limit=1000")
+        found: list[Json] = answer["task_instances"]
+        if task_id is not None:
+            found = [each for each in found if each["task_id"] == task_id]
+        return sorted(found, key=lambda each: (each["task_id"], each["map_index"]))
+
+    def log(
+        self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, attempt: int = 1
+    ) -> str:
+        """Read a task instance's log as the page shows it."""
+        path = f"{_path(dag_id, run_id)}/taskInstances/{task_id}/logs/{attempt}"
+        answer = self.get(f"{path}?map_index={map_index}&full_content=true")
+        return "\n".join(str(entry) for entry in answer["content"])
+
+    def clear(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[Json]:
+        """Clear one instance of a task and what comes after it; return what was cleared."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": [[task_id, map_index]],
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        answer = self.process.request("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
+        cleared: list[Json] = answer["task_instances"]
+        return cleared
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that is over."""
+
+    dag_id: str
+    run_id: str
+    state: str
+
+
+@contextmanager
+def start(folder: Path) -> Iterator[RunningAirflow]:
+    """Start an Airflow, two registries, good and broken policies; end them with the context.
+
+    Args:
+        folder: Where all of them keep what they keep.
+
+    Yields:
+        The Airflow.
+    """
+    policies = folder / "policies"
+    policies.mkdir()
+    for name, text in _policy_files().items():
+        (policies / name).write_text(text)
+    with (
+        RegistryProcess.start(folder / "dev", name="dev") as dev,
+        RegistryProcess.start(folder / "qa", name="qa", htpasswd={USER: PASSWORD}) as qa,
+    ):
+        fill_dev_registry(dev.url)
+        with AirflowProcess.start(
+            folder / "home",
+            project=PROJECT,
+            policies=policies,
+            connections={
+                "dev_registry": registry_connection(dev.url, port=dev.port),
+                "qa_registry": registry_connection(
+                    qa.url, port=qa.port, login=USER, password=PASSWORD
+                ),
+            },
+        ) as process:
+            yield RunningAirflow(process, dev, qa, policies)
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+    """The running Airflow that all tests share."""
+    with start(tmp_path_factory.mktemp("airflow")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def website_run(airflow: RunningAirflow) -> FinishedRun:
+    """The first run of the website's policy, over; to be looked at and left as it is."""
+    run_id = airflow.trigger(WEBSITE)
+    return FinishedRun(WEBSITE, run_id, airflow.wait(WEBSITE, run_id))
+
+
+def registry_connection(url: str, **fields: object) -> Mapping[str, object]:
+    """Give the fields of a connection as the form sends them."""
+    return {"conn_type": "container_registry", "host": url, **fields}
+
+
+def wait_for(condition: Callable[[], str | None], what: str) -> str:
+    """Wait until a condition gives something, and return that."""
+    deadline = time.monotonic() + _DEADLINE_S
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(_POLL_INTERVAL_S)
+    raise TimeoutError(f"{what} is not over after {_DEADLINE_S:.0f} s")
+
+
+def _policy_files() -> Mapping[str, str]:
+    good = {
+        WEBSITE: ("Stable builds of the website go to QA.", "website"),
+        "shop-to-qa": ("Stable builds of the shop go to QA.", "shop"),
+        "mail-to-qa": ("Stable builds of the mail service go to QA.", "mail"),
+    }
+    files = {
+        f"{name}.yaml": _POLICY.format(name=name, description=description, repository=repository)
+        for name, (description, repository) in good.items()
+    }
+    return files | _BROKEN
+
+
+def _path(dag_id: str, run_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
