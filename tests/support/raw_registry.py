@@ -89,10 +89,11 @@ class RawRegistry:
     def _read_tag(self, repository: str, tag: str) -> str | None:
         """Read all that a tag leads to; None when it does not lead anywhere yet.
 
-        CNCF distribution sets a tag in two steps, and lists its name already after the first.
+        CNCF distribution sets a tag in two steps, and lists its name already after the first. Who
+        reads in between is answered 404, or 500 while the file that says where it leads is empty.
         """
         answer = self._http.get(f"/v2/{repository}/manifests/{tag}", headers=_ACCEPT)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.INTERNAL_SERVER_ERROR):
             return None
         content = answer.raise_for_status().content
         self._check_parts(repository, content, tag)

@@ -127,7 +127,7 @@ async def test_a_manifest_whose_blobs_are_missing_is_refused_with_the_registrys_
         with pytest.raises(RegistryError) as caught:
             await client.put_manifest(REPOSITORY, "1.0", manifest)
 
-    assert not caught.value.retryable
+    assert caught.value.retryable  # another push may be writing them at this moment
     assert {code.code for code in caught.value.codes} == {"MANIFEST_BLOB_UNKNOWN"}
     assert caught.value.subject.tag == "1.0"
     assert not RawRegistry(dev).has_manifest(REPOSITORY, "1.0")
