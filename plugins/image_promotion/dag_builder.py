@@ -111,9 +111,9 @@ def refuse_broken_policies(folder: Path) -> None:
     if broken:
         faults = "\n".join(f"  {error}" for error in broken)
         files = len({error.file for error in broken})
+        left_out = "1 policy file is" if files == 1 else f"{files} policy files are"
         raise PolicyError(
-            f"{files} policy file(s) are left out, the others run.\n{faults}\n",
-            advice="`promotion validate` shows the same at the command line.",
+            f"{left_out} left out, the others run; `promotion validate` shows the same:\n{faults}"
         )
 
 

@@ -105,7 +105,7 @@ def test_each_broken_policy_is_an_import_error_with_its_place_and_the_others_liv
     assert set(bag.dags) == {policy.name}
     ((file, text),) = bag.import_errors.items()
     assert file.endswith("policy_errors.py")
-    assert "3 policy file(s) are left out" in text
+    assert "3 policy files are left out" in text
     assert f"{policy.folder / 'typo.yaml'}:5:" in text
     assert "did you mean ends_with?" in text
     assert f"{policy.folder / 'template.yaml'}:6:" in text
