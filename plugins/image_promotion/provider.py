@@ -36,7 +36,7 @@ def get_provider_info() -> dict[str, object]:
                         "password": "Password or access token",
                     },
                     "placeholders": {
-                        "host": "https://registry.example.com",
+                        "host": "https://registry.example.com, or /mnt/transfer for oci_layout",
                         "login": "empty for anonymous access or an access token",
                         # Without a port, the Test button of Airflow 3.3's list of connections
                         # takes the stored connection for another one and refuses to test it
@@ -52,10 +52,13 @@ def get_provider_info() -> dict[str, object]:
 _FIELDS: dict[str, object] = {
     "registry_type": {
         "label": "Registry type",
-        "description": "Docker Hub needs no URL.",
+        "description": (
+            "Docker Hub needs no URL. For oci_layout, a folder of OCI image layouts, the URL is "
+            "the folder's absolute path, the same on every worker."
+        ),
         "schema": {
             "type": ["string", "null"],
-            "enum": ["oci", "dtr", "docker_hub", "harbor"],
+            "enum": ["oci", "dtr", "docker_hub", "harbor", "oci_layout"],
             "default": "oci",
         },
     },
@@ -81,5 +84,20 @@ _FIELDS: dict[str, object] = {
             "an upload."
         ),
         "schema": {"type": ["string", "null"]},
+    },
+    "creates_projects": {
+        "label": "Create missing projects",
+        "description": "Harbor only: a promotion into a project that is missing creates it.",
+        "schema": {"type": ["boolean", "null"], "default": False},
+    },
+    "requests_per_second": {
+        "label": "Requests per second",
+        "description": "The most that one task asks; empty for no limit.",
+        "schema": {"type": ["number", "null"]},
+    },
+    "bytes_per_second": {
+        "label": "Bytes per second",
+        "description": "The most that one task reads and writes; empty for no limit.",
+        "schema": {"type": ["number", "null"]},
     },
 }

@@ -59,6 +59,8 @@ REFUSED = (
     "container-registry://",
     "container-registry://[::1]:5000",  # Airflow loses the brackets; in JSON they stay
     "http://registry.example.com",
+    # A URI's path is no part of the host, for Airflow neither.
+    "container-registry://file:///mnt/transfer?registry_type=oci_layout",
 )
 
 # Names and values are what people write: printable, and of texts that an environment can hold.
@@ -90,6 +92,14 @@ _words = st.text(
         json.dumps({"conn_type": "container_registry", "host": "r", "extra": '{"namespace": "n"}'}),
         '{"conn_type": "container_registry", "host": "r", "login": "", "extra": ""}',
         '{"conn_type": "container_registry", "host": "r", "login": null, "extra": null}',
+        "container-registry://%2Fmnt%2Ftransfer?registry_type=oci_layout",
+        json.dumps(
+            {
+                "conn_type": "container_registry",
+                "host": "/mnt/Transfer",
+                "extra": {"registry_type": "oci_layout"},
+            }
+        ),
     ],
 )
 def test_the_command_line_reads_a_connection_as_airflow_does(
@@ -188,6 +198,22 @@ def test_the_test_button_reaches_a_registry_by_a_certificate_of_its_own_authorit
     assert "issued by CN=Our Own CA" in unknown[1]
     assert skipped[0], skipped[1]
     assert all(CANARY not in message for _, message in (trusted, unknown, skipped))
+
+
+def test_the_test_button_tries_a_folder_of_layouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(folder: Path) -> tuple[bool, str]:
+        fields = {"conn_type": "container_registry", "host": str(folder), "port": 443}
+        document = {**fields, "extra": {"registry_type": "oci_layout"}}
+        monkeypatch.setenv(VARIABLE, json.dumps(document))
+        return ContainerRegistryHook("dev_registry").test_connection()
+
+    assert press(tmp_path) == (
+        True,
+        f"{tmp_path} is a folder with 0 image layouts in it. The connection may read and write it.",
+    )
+    assert not press(tmp_path / "missing")[0]
 
 
 def test_the_ledger_is_where_an_airflow_connection_says(

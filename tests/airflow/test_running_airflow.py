@@ -206,12 +206,16 @@ def test_the_connection_form_has_our_fields(airflow: RunningAirflow) -> None:
         "ca_certificate",
         "skip_tls_verification",
         "test_repository",
+        "creates_projects",
+        "requests_per_second",
+        "bytes_per_second",
     }
     assert ours["extra_fields"]["registry_type"]["schema"]["enum"] == [
         "oci",
         "dtr",
         "docker_hub",
         "harbor",
+        "oci_layout",
     ]
     assert ours["standard_fields"]["host"]["title"] == "Registry URL"
     assert ours["standard_fields"]["password"]["title"] == "Password or access token"

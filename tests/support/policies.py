@@ -134,5 +134,8 @@ policy_documents = st.builds(
     description=_words | st.just(""),
     schedule=st.sampled_from(["manual", "*/5 * * * *", "0 3 * * mon", "@daily"]),
     existing_images=st.sampled_from(["consider", "ignore"]),
+    referrers=st.sampled_from(
+        [{}, {"carry": "all"}, {"carry": "none"}, {"artifact_types": ["application/*", "a/b"]}]
+    ),
     limits=st.fixed_dictionaries({}, optional={"images_per_run": st.integers(1, 100_000)}),
 )

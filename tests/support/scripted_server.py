@@ -82,6 +82,10 @@ class ScriptedServer:
         self._plans.setdefault(line, []).extend(plans)
         return self
 
+    def forget(self) -> None:
+        """Forget all plans, to make others."""
+        self._plans.clear()
+
     @property
     def host(self) -> str:
         """The host and port."""

@@ -6,9 +6,7 @@ Each returns True when it is done, False when something failed or is in conflict
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import signal
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
@@ -16,6 +14,7 @@ from typing import TypeVar
 
 from image_promotion.cli import output
 from image_promotion.cli.connections import find_endpoint
+from image_promotion.cli.event_loop import run_to_end
 from image_promotion.cli.ledgers import ledger_to_read
 from image_promotion.cli.policies import find_policy
 from image_promotion.cli.progress import ProgressBars
@@ -118,13 +117,7 @@ def _with_stores(policy: Policy, act: Callable[[Stores], Awaitable[Result]]) -> 
     )
 
     async def within() -> Result:
-        if task := asyncio.current_task():
-            # As asyncio treats Ctrl-C: nothing is torn out of the middle of a step.
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         async with stores:
             return await act(stores)
 
-    try:
-        return asyncio.run(within())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    return run_to_end(within)

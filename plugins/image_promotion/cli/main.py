@@ -1,4 +1,4 @@
-"""The command `promotion`: validate, plan, run, history, render-tag, reference.
+"""The command `promotion`: validate, plan, run, history, copy, render-tag, reference.
 
 Exit codes: 0 done; 1 something failed or is invalid; 2 wrong usage. What a command needs is
 imported when it is that command's turn: a tag is rendered without loading a database toolkit.
@@ -15,9 +15,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from image_promotion.errors import PromotionError
+from image_promotion.errors import InvalidReferenceError, PromotionError
+
+if TYPE_CHECKING:
+    from image_promotion.cli.places import Place
+    from image_promotion.registry.descriptor import Platform
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -41,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return USAGE
     options = parser.parse_args(given)
+    if options.command == "copy" and not (options.target.tag or options.source.tag):
+        parser.error("neither SRC nor DST has a tag, and what is copied needs one: write DST:TAG")
     # What fails is said once, by the command; without a handler, logging would say it again.
     logging.getLogger("image_promotion").addHandler(logging.NullHandler())
     before = signal.signal(signal.SIGTERM, _interrupt)
@@ -73,6 +79,8 @@ def _act(options: argparse.Namespace) -> bool:
             from image_promotion.cli.commands import run as act  # noqa: PLC0415
         case "history":
             from image_promotion.cli.ledgers import history as act  # noqa: PLC0415
+        case "copy":
+            from image_promotion.cli.copying import copy as act  # noqa: PLC0415
         case "render-tag":
             from image_promotion.cli.names import render_tag as act  # noqa: PLC0415
         case _:
@@ -112,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("--policy", metavar="NAME", help="of this policy alone")
     history.add_argument("--limit", type=_positive, default=100, help="at most so many (100)")
     _add_json(history)
+
+    _add_copy(verbs.add_parser("copy", help="copy one image, verified; no policy and no ledger"))
 
     render = verbs.add_parser("render-tag", help="show what a tag template gives")
     render.add_argument("template", help='such as "%%n-%%Y%%m%%d"')
@@ -170,8 +180,78 @@ def _add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
+def _add_copy(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "SRC and DST are image references (registry.example.com/team/app:1.4, with @DIGEST too for "
+        "SRC), conn://CONNECTION_ID/REPOSITORY:TAG, or layout://FOLDER//REPOSITORY:TAG. DST "
+        "without a tag takes SRC's. A plain reference is reached as the connection of its registry "
+        "says, else with Docker's login."
+    )
+    parser.add_argument("source", type=_source, metavar="SRC", help="what to copy")
+    parser.add_argument("target", type=_target, metavar="DST", help="where to")
+    parser.add_argument(
+        "--referrers", action="store_true", help="bring signatures and what else is attached too"
+    )
+    parser.add_argument(
+        "--platform",
+        action="append",
+        default=[],
+        dest="platforms",
+        type=_platform,
+        metavar="OS/ARCH[/VARIANT]",
+        help="only the images for this platform, in a new index; may be repeated",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="take DST's tag from another image (refused)"
+    )
+    parser.add_argument(
+        "--plain-http", action="store_true", help="reach plain references by http, not https"
+    )
+    parser.add_argument(
+        "--ca-certificate", type=Path, metavar="FILE", help="also trust these authorities (PEM)"
+    )
+    parser.add_argument("--skip-tls-verification", action="store_true", help="take any certificate")
+    _add_json(parser)
+
+
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _place(text: str) -> Place:
+    from image_promotion.cli.places import parse_place  # noqa: PLC0415 - see above
+
+    try:
+        return parse_place(text)
+    except InvalidReferenceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _source(text: str) -> Place:
+    place = _place(text)
+    if place.tag is None and place.digest is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has neither tag nor digest; latest is not implied: write it"
+        )
+    return place
+
+
+def _target(text: str) -> Place:
+    place = _place(text)
+    if place.digest is not None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has a digest; what is copied keeps the digest of SRC: write a tag"
+        )
+    return place
+
+
+def _platform(text: str) -> Platform:
+    from image_promotion.registry.platforms import parse_platform  # noqa: PLC0415 - see above
+
+    try:
+        return parse_platform(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:

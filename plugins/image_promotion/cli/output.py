@@ -20,6 +20,7 @@ from image_promotion.cli.listing import Layout, Listing, Row
 from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
 
 if TYPE_CHECKING:
+    from image_promotion.cli.copying import Copied
     from image_promotion.promotion.planning import PlannedImage
     from image_promotion.promotion.reporting import RunReport
 
@@ -166,6 +167,39 @@ def history_json(entry: HistoryEntry) -> JsonValue:
         "decided_at": moment(entry.decision.decided_at),
         "asked_at": moment(entry.decision.asked_at),
         "promotion": promotion_json(entry.promotion) if entry.promotion else None,
+    }
+
+
+def copy_json(copied: Copied) -> JsonValue:
+    """Return what a copy did."""
+    order, transfer = copied.order, copied.transfer
+    selection, found = copied.selection, copied.verification
+    return {
+        "source": str(order.named_source()),
+        "target": str(order.named_target()),
+        "digest": str(copied.digest),
+        "source_digest": str(selection.original),
+        "signatures_apply": not selection.is_new,
+        "platforms": [str(each) for each in selection.platforms] if order.platforms else None,
+        "replaced_digest": str(copied.held) if copied.held not in (None, copied.digest) else None,
+        "tag_was_set": copied.held != copied.digest,
+        "bytes_copied": transfer.bytes_copied,
+        "bytes_skipped": transfer.bytes_skipped,
+        "bytes_mounted": transfer.bytes_mounted,
+        "verified": {
+            "manifests": found.manifests,
+            "blobs": found.blobs,
+            "size_bytes": found.size_bytes,
+        },
+        "referrers": None
+        if copied.carriages is None
+        else {
+            "carried": sum(len(each.attachments) for each in copied.carriages),
+            "left_out": sum(len(each.left_out) for each in copied.carriages),
+            "bytes_copied": sum(each.bytes_copied for each in copied.carriages),
+        },
+        "warnings": list(copied.warnings()),
+        "seconds": round(copied.seconds, 3),
     }
 
 

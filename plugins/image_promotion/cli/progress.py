@@ -20,7 +20,8 @@ from rich.progress import (
 from rich.text import Text
 
 from image_promotion.registry.descriptor import Descriptor
-from image_promotion.registry.transfer import NO_PROGRESS, BlobOutcome, TransferProgress
+from image_promotion.registry.passage import BlobOutcome, TransferProgress
+from image_promotion.registry.transfer import NO_PROGRESS
 
 
 class ProgressBars:

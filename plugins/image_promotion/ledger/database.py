@@ -169,17 +169,18 @@ def insert_if_absent(
         connection.execute(sqlite.insert(into).on_conflict_do_nothing(), rows)
 
 
-def in_batches(items: Collection[_Item]) -> Iterator[Sequence[_Item]]:
-    """Cut a collection into batches that an IN list can hold.
+def in_batches(items: Collection[_Item], size: int = BATCH_SIZE) -> Iterator[Sequence[_Item]]:
+    """Cut a collection into batches, by default such as an IN list can hold.
 
     Args:
         items: The values.
+        size: How many there are in a batch, at most.
 
     Yields:
-        At most BATCH_SIZE of them at a time.
+        The batches.
     """
     remaining = iter(items)
-    while batch := tuple(islice(remaining, BATCH_SIZE)):
+    while batch := tuple(islice(remaining, size)):
         yield batch
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from image_promotion.errors import LedgerError
 from image_promotion.ledger import decisions, history, observations, promotions, runs
 from image_promotion.ledger.database import Database
 from image_promotion.ledger.records import (
@@ -25,6 +26,7 @@ from image_promotion.ledger.records import (
     Run,
     Sighting,
     State,
+    Step,
     TransferFigures,
     Transition,
 )
@@ -317,6 +319,30 @@ class Ledger:
         """
         with self._database.reading() as connection:
             return promotions.of_run(connection, run)
+
+    def promotions(self, promotion_ids: Collection[int]) -> tuple[Promotion, ...]:
+        """Read promotions, in the order of their ids as given.
+
+        Raises:
+            LedgerError: There is none of one of these ids.
+        """
+        with self._database.reading() as connection:
+            return promotions.read_all(connection, promotion_ids)
+
+    def advance_all(self, steps: Sequence[Step]) -> Mapping[int, LedgerError]:
+        """Move promotions one step on, each as by ``advance``, in one transaction.
+
+        Args:
+            steps: The steps, at most one of each promotion.
+
+        Returns:
+            Why the promotions stay that cannot take their step; the others have taken theirs.
+
+        Raises:
+            LedgerError: There is none of one of the ids, or nothing could be written.
+        """
+        with self._database.writing() as connection:
+            return promotions.advance_all(connection, steps)
 
     def advance(
         self,

@@ -29,6 +29,7 @@ from image_promotion.ledger.records import (
     Promotion,
     Run,
     State,
+    Step,
     TransferFigures,
     Transition,
 )
@@ -122,16 +123,79 @@ def advance(
     transfer: TransferFigures | None,
 ) -> Promotion:
     """Move a promotion one step on; see ``Ledger.advance``."""
-    promotion = _locked(connection, promotion_id)
-    if has_reached(promotion.state, to):
-        return promotion
-    if promotion.state is not PREDECESSORS.get(to):
-        raise _illegal(promotion, to)
-    changes: dict[str, object] = {f"{to.value}_at": at}
-    if transfer is not None:
-        changes |= asdict(transfer)
-    _move(connection, promotion, to, at=at, run_key=run_key, detail=detail, **changes)
+    step = Step(promotion_id, to, at, run_key, detail, transfer)
+    for refusal in advance_all(connection, [step]).values():
+        raise refusal
     return read(connection, promotion_id)
+
+
+def advance_all(connection: Connection, steps: Sequence[Step]) -> Mapping[int, LedgerError]:
+    """Move many promotions one step on; see ``Ledger.advance_all``."""
+    refused: dict[int, LedgerError] = {}
+    found = _locked_all(connection, [step.promotion_id for step in steps])
+    by_column: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    taken: list[dict[str, object]] = []
+    for step in steps:
+        promotion = found.get(step.promotion_id)
+        if promotion is None:
+            raise _unknown(step.promotion_id)
+        if has_reached(promotion.state, step.to):
+            continue
+        if promotion.state is not PREDECESSORS.get(step.to):
+            refused[promotion.id] = _illegal(promotion, step.to)
+            continue
+        changes: dict[str, object] = {f"{step.to.value}_at": step.at, "state": step.to}
+        changes["ended_at"] = step.at if step.to in FINAL else None
+        if step.transfer is not None:
+            changes |= asdict(step.transfer)
+        row = {"moved": promotion.id} | {f"new_{name}": each for name, each in changes.items()}
+        by_column.setdefault(tuple(changes), []).append(row)
+        taken.append(
+            _step(
+                promotion.id,
+                promotion.state,
+                step.to,
+                at=step.at,
+                run_key=step.run_key,
+                detail=step.detail,
+            )
+        )
+    for columns, rows_of_them in by_column.items():
+        values: dict[str, object] = {name: bindparam(f"new_{name}") for name in columns}
+        connection.execute(
+            update(promotions)
+            .where(promotions.c.id == bindparam("moved"))
+            .values({"failed_in": None, "error": ""} | values),
+            rows_of_them,
+        )
+    if taken:
+        connection.execute(insert(transitions), taken)
+    return refused
+
+
+def read_all(connection: Connection, promotion_ids: Collection[int]) -> tuple[Promotion, ...]:
+    """Read promotions; see ``Ledger.promotions``."""
+    found: dict[int, Promotion] = {}
+    for batch in in_batches(frozenset(promotion_ids)):
+        query = selected().where(promotions.c.id.in_(batch))
+        found |= {row.id: row for row in map(rows.promotion, connection.execute(query).mappings())}
+    for promotion_id in promotion_ids:
+        if promotion_id not in found:
+            raise _unknown(promotion_id)
+    return tuple(found[promotion_id] for promotion_id in promotion_ids)
+
+
+def _locked_all(connection: Connection, promotion_ids: Collection[int]) -> dict[int, Promotion]:
+    found: dict[int, Promotion] = {}
+    for batch in in_batches(frozenset(promotion_ids)):
+        query = (
+            selected()
+            .where(promotions.c.id.in_(batch))
+            .order_by(promotions.c.id)  # all take their locks in one order
+            .with_for_update(of=promotions, key_share=True)
+        )
+        found |= {row.id: row for row in map(rows.promotion, connection.execute(query).mappings())}
+    return found
 
 
 def fail(
@@ -288,11 +352,15 @@ def _locked(connection: Connection, promotion_id: int) -> Promotion:
 def _one(connection: Connection, query: Select[*tuple[Any, ...]], promotion_id: int) -> Promotion:
     row = connection.execute(query.where(promotions.c.id == promotion_id)).mappings().one_or_none()
     if row is None:
-        raise LedgerError(
-            f"the ledger has no promotion {promotion_id}",
-            advice="Look it up in the history; is this the ledger it was planned in?",
-        )
+        raise _unknown(promotion_id)
     return rows.promotion(row)
+
+
+def _unknown(promotion_id: int) -> LedgerError:
+    return LedgerError(
+        f"the ledger has no promotion {promotion_id}",
+        advice="Look it up in the history; is this the ledger it was planned in?",
+    )
 
 
 def _move(

@@ -308,6 +308,18 @@ class Promotion:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A step that a promotion is to take; see ``Ledger.advance``."""
+
+    promotion_id: int
+    to: State
+    at: datetime
+    run_key: str
+    detail: str = ""
+    transfer: TransferFigures | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """A step in a promotion's life.
 

@@ -12,7 +12,8 @@ from image_promotion.operators.runs import RunRequest, run_key
 from image_promotion.policy.model import Policy
 
 if TYPE_CHECKING:
-    from image_promotion.promotion.evaluation import Evaluation, ImageDecision
+    from image_promotion.promotion.decision import ImageDecision
+    from image_promotion.promotion.evaluation import Evaluation
     from image_promotion.promotion.planning import PlannedImage
 
 SHOWN = 50

@@ -59,9 +59,22 @@ def describe(policy: Policy) -> str:
             f"{_EXISTING_IMAGES[policy.existing_images]}"
         ),
         "",
+        _attachments(policy),
+        "",
         when,
     ]
     return "\n".join(lines)
+
+
+def _attachments(policy: Policy) -> str:
+    """Say what goes along with an image."""
+    if policy.referrers.carries_nothing:
+        return "Signatures, SBOMs and whatever else is attached to an image stay behind."
+    types = policy.referrers.artifact_types
+    if types is None:
+        return "Signatures, SBOMs and whatever else is attached to an image go with it."
+    shown = ", ".join(f"`{each}`" for each in types)
+    return f"Of what is attached to an image, these types go with it: {shown}."
 
 
 def _items(parts: tuple[Criterion, ...], indent: str) -> Iterator[str]:

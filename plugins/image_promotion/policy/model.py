@@ -29,6 +29,7 @@ from pydantic import (
 from image_promotion.errors import PolicyError
 from image_promotion.policy.criteria.logic import AllOf
 from image_promotion.policy.criteria.patterns import TagMatches
+from image_promotion.policy.referrers import Referrers
 from image_promotion.policy.refusal import RefusalError
 from image_promotion.policy.repositories import (
     NAME_PLACEHOLDER,
@@ -215,6 +216,7 @@ class Policy(Strict):
         default=ExistingImages.CONSIDER,
         description="Whether images that are there when the policy is made or changed count.",
     )
+    referrers: Referrers = Referrers()
     limits: Limits = Limits()
 
     @field_validator("schedule")
@@ -378,13 +380,14 @@ class Policy(Strict):
         """What tells this version of the policy from others: a hash over what decides.
 
         A new description, schedule or limit makes no new version, and so decides nothing again.
+        Another `referrers` does make one, although it selects no image: a promotion is carried out
+        by the version that decided it, which must say what goes along. What it says without the key
+        is left out, so that the hashes stay that were made before there was the key.
         """
-        decides = self.model_dump(
-            mode="json",
-            by_alias=True,
-            exclude_none=True,
-            include={"source", "target", "triggers", "existing_images"},
-        )
+        parts = {"source", "target", "triggers", "existing_images"}
+        if self.referrers != Referrers():
+            parts.add("referrers")
+        decides = self.model_dump(mode="json", by_alias=True, exclude_none=True, include=parts)
         return f"sha256:{hashlib.sha256(_canonical(decides).encode()).hexdigest()}"
 
     def describe(self) -> str:

@@ -59,11 +59,7 @@ def _without_null(part: Any) -> Any:  # noqa: ANN401 - any JSON, inside this mod
         return [_without_null(each) for each in part]
     if not isinstance(part, dict):
         return part
-    cleaned = {
-        key: _without_null(value)
-        for key, value in part.items()
-        if not (key == "default" and value is None)
-    }
+    cleaned = {key: _without_null(value) for key, value in part.items() if value is not None}
     options = [each for each in cleaned.get("anyOf", ()) if each != {"type": "null"}]
     if len(options) == 1:
         del cleaned["anyOf"]

@@ -14,13 +14,17 @@ from enum import StrEnum
 from itertools import pairwise
 
 from image_promotion.errors import PromotionError, Subject
+from image_promotion.ledger.database import in_batches
 from image_promotion.ledger.records import Promotion, State
 from image_promotion.promotion.journal import Journal
 from image_promotion.registry.concurrency import ask_each
 
 log = logging.getLogger(__name__)
 
-IMAGES_AT_ONCE = 4
+IMAGES_AT_ONCE = 8
+
+STEPS_AT_ONCE = 50
+"""How many promotions are read, and their steps written, in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,7 @@ async def carry_out(
         PromotionError: Of the one that failed, or of all that failed together. The others are done.
     """
 
-    async def attempt(promotion_id: int) -> PromotionError | bool:
-        promotion = journal.read(promotion_id)
+    async def attempt(promotion: Promotion) -> PromotionError | bool:
         label = f"{image_label(promotion)} ({promotion.digest})"
         if promotion.state is State.FAILED and promotion.failed_in in READY[stage]:
             promotion = journal.resume(promotion)
@@ -134,7 +137,14 @@ async def carry_out(
         log.info("%s: %s: %s", label, stage, result)
         return True
 
-    answers = await ask_each(attempt, promotion_ids, at_once=IMAGES_AT_ONCE)
+    answers: list[PromotionError | bool] = []
+    for some in in_batches(promotion_ids, STEPS_AT_ONCE):
+        try:
+            answers += await ask_each(attempt, journal.read_all(some), at_once=IMAGES_AT_ONCE)
+        finally:
+            # Also when the stage is interrupted: what was done is noted.
+            refused = journal.write()
+        answers += refused.values()
     errors = [answer for answer in answers if isinstance(answer, PromotionError)]
     if len(errors) == 1:
         raise errors[0]
@@ -144,4 +154,4 @@ async def carry_out(
             + " | ".join(str(error) for error in errors[:10]),
             retryable=any(error.retryable for error in errors),
         )
-    return StageReport(done=sum(map(bool, answers)), not_ready=answers.count(False))
+    return StageReport(done=answers.count(True), not_ready=answers.count(False))

@@ -1,15 +1,45 @@
 """The copy: the image's content arrives in the target, by digest, under no tag.
 
+What is attached to the image follows it: signatures, attestations, SBOMs, as far as the policy
+wants them, and with them the tags that list them.
+
 It may be killed and repeated at any moment. Whatever is in the target already is not moved again.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from image_promotion.ledger.records import Promotion, State, TransferFigures
+from image_promotion.promotion.attachments import AttachmentMemory, carry
 from image_promotion.promotion.journal import Journal
+from image_promotion.registry.arrivals import Arrivals
 from image_promotion.registry.digest import Digest
+from image_promotion.registry.passage import TransferProgress
+from image_promotion.registry.products.catalogue import HasCatalogue
+from image_promotion.registry.referrer_transfer import CarriageReport
 from image_promotion.registry.store import Store
-from image_promotion.registry.transfer import TransferProgress, TransferReport, copy_image
+from image_promotion.registry.transfer import TransferReport, copy_image
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a copy did.
+
+    Attributes:
+        image: What was moved, skipped and mounted of the image.
+        attached: What of its attachments; None where the policy wants none of them.
+        has_made_room: Whether the target repository, or its project, had to be created.
+    """
+
+    image: TransferReport
+    attached: CarriageReport | None
+    has_made_room: bool = False
+
+    def __str__(self) -> str:
+        attached = "attachments stay behind" if self.attached is None else str(self.attached)
+        said = f"{self.image}; {attached}"
+        return f"{said}; the target repository was created" if self.has_made_room else said
 
 
 async def copy(
@@ -19,7 +49,9 @@ async def copy(
     target: Store,
     journal: Journal,
     progress: TransferProgress,
-) -> TransferReport:
+    memory: AttachmentMemory | None = None,
+    arrivals: Arrivals | None = None,
+) -> Copy:
     """Copy the image of a promotion and note it in the ledger.
 
     A promotion that is further along already is copied again all the same, which costs a few
@@ -31,30 +63,38 @@ async def copy(
         target: The store of its target connection.
         journal: Where the run notes what it did.
         progress: Told how the copy goes.
+        memory: What this stage has learnt of attachments in the source; None for nothing.
+        arrivals: What the run has brought to its targets so far; None when this copy is alone.
 
     Returns:
         What was moved, skipped and mounted.
 
     Raises:
-        PromotionError: The content could not be copied; nothing is visible under any tag.
+        PromotionError: The content could not be copied; no image is visible under any tag.
     """
-    report = await copy_image(
+    made = isinstance(target, HasCatalogue) and await target.catalogue.ensure_repository(
+        promotion.target_repository
+    )
+    image = await copy_image(
         source,
         promotion.source_repository,
         Digest.parse(promotion.digest),
         target,
         promotion.target_repository,
         progress=progress,
+        arrivals=arrivals,
     )
-    journal.advance(
+    attached = await carry(promotion, source=source, target=target, journal=journal, memory=memory)
+    done = Copy(image, attached, has_made_room=made)
+    journal.note(
         promotion,
         State.COPIED,
-        str(report),
+        str(done),
         TransferFigures(
-            bytes_copied=report.bytes_copied,
-            bytes_skipped=report.bytes_skipped,
-            bytes_mounted=report.bytes_mounted,
-            seconds=report.seconds,
+            bytes_copied=image.bytes_copied + (attached.bytes_copied if attached else 0),
+            bytes_skipped=image.bytes_skipped,
+            bytes_mounted=image.bytes_mounted,
+            seconds=image.seconds + (attached.seconds if attached else 0),
         ),
     )
-    return report
+    return done

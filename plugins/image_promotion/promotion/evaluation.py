@@ -6,12 +6,11 @@ target tags are found before any content moves.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from image_promotion.errors import PolicyError, PromotionError
+from image_promotion.errors import PolicyError
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import (
     Candidate,
@@ -23,57 +22,15 @@ from image_promotion.ledger.records import (
     Run,
     State,
 )
-from image_promotion.policy.criteria.verdict import Finding, Need, Verdict, foresee
+from image_promotion.policy.criteria.verdict import Finding, Verdict, foresee
 from image_promotion.policy.facts import ImageFacts, Moment
-from image_promotion.policy.model import ExistingTag, Policy
-from image_promotion.promotion.creation import creation_moment
-from image_promotion.promotion.scanning import FAULTS_OF_ONE_IMAGE
-from image_promotion.registry.concurrency import ask_each
-from image_promotion.registry.digest import Digest
+from image_promotion.policy.model import Policy
+from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
+from image_promotion.promotion.image_times import image_moments
+from image_promotion.promotion.target_tags import settle_target_tags
 from image_promotion.registry.store import Store
 
-IMAGES_AT_ONCE = 8
-
 FINISHED = (State.VERIFIED, State.SUPERSEDED)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageName:
-    """A tag of the source and the digest it was seen to point at."""
-
-    repository: str
-    tag: str
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class TargetTag:
-    """A tag of the target."""
-
-    repository: str
-    tag: str
-
-    def __str__(self) -> str:
-        return f"{self.repository}:{self.tag}"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageDecision:
-    """What is to become of one image, and why.
-
-    Attributes:
-        image: The image.
-        outcome: promote, reject, wait or conflict.
-        reasons: One for each trigger of the policy, and one more when the target tag decided.
-        wait_until: The moment at which a waiting image may be decided differently, if it is known.
-        target: The tag the image gets; None unless the triggers hold.
-    """
-
-    image: ImageName
-    outcome: Outcome
-    reasons: tuple[Reason, ...]
-    wait_until: datetime | None = None
-    target: TargetTag | None = None
 
 
 def target_key(policy: Policy, source_repository: str) -> str:
@@ -114,29 +71,11 @@ async def evaluate(
         RegistryError: A registry cannot be asked.
         LedgerError: The ledger cannot be asked.
     """
-    moments = await _creation_moments(policy, images, source)
+    moments = await image_moments(policy, images, source)
     decisions = [
         _judge(policy, image, moments.get(image), kept_tags.get(image), now) for image in images
     ]
-    return await _settle_target_tags(policy, decisions, target=target, ledger=ledger)
-
-
-async def _creation_moments(
-    policy: Policy, images: Sequence[ImageName], source: Store
-) -> Mapping[ImageName, Moment | None]:
-    """Ask for the images' times if a trigger needs them."""
-    if Need.UPDATED not in policy.criterion.needs:
-        return {}
-
-    async def ask(image: ImageName) -> Moment | None:
-        try:
-            return await creation_moment(source, image.repository, Digest.parse(image.digest))
-        except FAULTS_OF_ONE_IMAGE:
-            # Without a time the trigger waits. If the image is broken, copying will say how.
-            return None
-
-    answers = await ask_each(ask, images, at_once=IMAGES_AT_ONCE)
-    return dict(zip(images, answers, strict=True))
+    return await settle_target_tags(policy, decisions, target=target, ledger=ledger)
 
 
 def _judge(
@@ -182,112 +121,6 @@ def as_reason(finding: Finding) -> Reason:
         found=finding.found,
         source=finding.source,
         parts=tuple(as_reason(part) for part in finding.parts),
-    )
-
-
-async def _settle_target_tags(
-    policy: Policy, decisions: Sequence[ImageDecision], *, target: Store, ledger: Ledger
-) -> list[ImageDecision]:
-    """Turn promotions into conflicts or rejections where the target tag belongs to another image.
-
-    Three others may own it: another candidate of this run, a promotion under way, and whatever
-    the target registry holds there now.
-    """
-    wanted: dict[TargetTag, set[str]] = defaultdict(set)
-    for decision in decisions:
-        if decision.target:
-            wanted[decision.target].add(decision.image.digest)
-    holders = await _holders(list(wanted), target)
-    claims = _claims(list(wanted), target, ledger)
-    settled = []
-    for decision in decisions:
-        tag = decision.target
-        if tag is None:
-            settled.append(decision)
-            continue
-        digest = decision.image.digest
-        rival = _rival(digest, wanted[tag], claims.get(tag), holders[tag])
-        if rival:
-            settled.append(_conflict(decision, rival))
-        else:
-            settled.append(_respect(decision, holders[tag], policy.target.existing_tag))
-    return settled
-
-
-def _rival(
-    digest: str,
-    wanted_by: Collection[str],
-    claim: Promotion | None,
-    holder: str | PromotionError | None,
-) -> str | None:
-    """Say which other promotion wants the same target tag, or why nobody can tell."""
-    others = sorted(set(wanted_by) - {digest})
-    if others:
-        return f"also wanted by {', '.join(others)} in this run"
-    if claim and claim.digest != digest:
-        return (
-            f"about to be set to {claim.digest} by promotion {claim.id} "
-            f"of policy {claim.policy} ({claim.source_repository}:{claim.source_tag})"
-        )
-    if isinstance(holder, PromotionError):
-        return f"cannot be looked at: {holder}"
-    return None
-
-
-def _respect(
-    decision: ImageDecision, holder: str | PromotionError | None, existing_tag: ExistingTag
-) -> ImageDecision:
-    """Treat a target tag that holds another image as the policy says."""
-    if holder in (None, decision.image.digest) or existing_tag is ExistingTag.OVERWRITE:
-        return decision
-    found = f"holds {holder}; existing_tag: {existing_tag}"
-    if existing_tag is ExistingTag.FAIL:
-        return _conflict(decision, found)
-    reason = _tag_reason(decision, found)
-    return replace(decision, outcome=Outcome.REJECT, reasons=(*decision.reasons, reason))
-
-
-async def _holders(
-    tags: Sequence[TargetTag], target: Store
-) -> Mapping[TargetTag, str | PromotionError | None]:
-    """Return the digest each target tag points at now: None for a free one."""
-
-    async def ask(tag: TargetTag) -> str | PromotionError | None:
-        try:
-            descriptor = await target.resolve(tag.repository, tag.tag)
-        except FAULTS_OF_ONE_IMAGE as fault:
-            return fault
-        return None if descriptor is None else str(descriptor.digest)
-
-    return dict(zip(tags, await ask_each(ask, tags, at_once=IMAGES_AT_ONCE), strict=True))
-
-
-def _claims(
-    tags: Sequence[TargetTag], target: Store, ledger: Ledger
-) -> Mapping[TargetTag, Promotion]:
-    """Return the unfinished promotions, of any policy, that are about to set a target tag."""
-    by_repository: dict[str, list[str]] = defaultdict(list)
-    for tag in tags:
-        by_repository[tag.repository].append(tag.tag)
-    return {
-        TargetTag(repository, tag): claim
-        for repository, names in by_repository.items()
-        for tag, claim in ledger.tag_claims(target.name, repository, names).items()
-    }
-
-
-def _conflict(decision: ImageDecision, found: str) -> ImageDecision:
-    reason = _tag_reason(decision, found)
-    return replace(decision, outcome=Outcome.CONFLICT, reasons=(*decision.reasons, reason))
-
-
-def _tag_reason(decision: ImageDecision, found: str) -> Reason:
-    return Reason(
-        trigger=f"target tag {decision.target}",
-        verdict=str(Verdict.NOT_HELD),
-        expected=f"free, or {decision.image.digest}",
-        found=found,
-        source="target registry and ledger",
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
+from image_promotion.errors import LedgerError
 from image_promotion.ledger.ledger import Ledger
-from image_promotion.ledger.records import Promotion, State, TransferFigures
+from image_promotion.ledger.records import Promotion, State, Step, TransferFigures
+from image_promotion.policy.model import Policy
 from image_promotion.promotion.clock import Clock
 
 
@@ -22,27 +25,53 @@ class Journal:
     ledger: Ledger
     run_key: str
     clock: Clock
+    _noted: dict[int, Step] = field(default_factory=dict, init=False, repr=False)
+    _policies: dict[str, Policy] = field(default_factory=dict, init=False, repr=False)
 
-    def read(self, promotion_id: int) -> Promotion:
-        """Return a promotion as it stands now."""
-        return self.ledger.promotion(promotion_id)
+    def read_all(self, promotion_ids: Collection[int]) -> tuple[Promotion, ...]:
+        """Return promotions as they stand now."""
+        return self.ledger.promotions(promotion_ids)
 
-    def advance(
+    def policy_of(self, promotion: Promotion) -> Policy:
+        """Return the policy, in the version that decided a promotion; its file may say otherwise.
+
+        Raises:
+            LedgerError: The ledger does not know the run that planned the promotion.
+            PolicyError: The version was recorded by another version of the product.
+        """
+        key = promotion.run_key
+        # A batch has a thousand promotions of one run; to read it each time would be felt.
+        if key not in self._policies:
+            run = self.ledger.run(key)
+            if run is None:
+                raise LedgerError(f"the ledger has no run {key}, which planned the promotion")
+            self._policies[key] = Policy.from_document(run.document)
+        return self._policies[key]
+
+    def note(
         self,
         promotion: Promotion,
         to: State,
         detail: str,
         transfer: TransferFigures | None = None,
     ) -> None:
-        """Note that a promotion came one step on; nothing is noted when it was there already."""
-        self.ledger.advance(
-            promotion.id,
-            to,
-            at=self.clock(),
-            run_key=self.run_key,
-            detail=detail,
-            transfer=transfer,
-        )
+        """Note that a promotion came one step on, to be written with others by ``write``.
+
+        What was done and is not written yet when this process is killed is done again, which finds
+        it done: each stage bears its repetition.
+        """
+        step = Step(promotion.id, to, self.clock(), self.run_key, detail, transfer)
+        self._noted[promotion.id] = step
+
+    def write(self) -> Mapping[int, LedgerError]:
+        """Write the steps noted, in one transaction; one that was taken before is no step.
+
+        Returns:
+            Why some promotions could not take theirs, by their ids.
+        """
+        steps = tuple(self._noted.values())
+        self._noted.clear()
+        return self.ledger.advance_all(steps) if steps else {}
 
     def resume(self, promotion: Promotion) -> Promotion:
         """Take a failed promotion back to the state it failed in."""

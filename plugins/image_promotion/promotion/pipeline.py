@@ -9,6 +9,7 @@ from image_promotion.errors import PromotionError
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import Promotion
 from image_promotion.policy.model import Policy
+from image_promotion.promotion.attachments import AttachmentMemory
 from image_promotion.promotion.batches import Stage, StageReport, carry_out, image_label
 from image_promotion.promotion.clock import Clock
 from image_promotion.promotion.copying import copy
@@ -19,7 +20,8 @@ from image_promotion.promotion.retagging import retag
 from image_promotion.promotion.scanning import scan_and_record, version_of
 from image_promotion.promotion.stores import Stores
 from image_promotion.promotion.verification import verify
-from image_promotion.registry.transfer import TransferProgress
+from image_promotion.registry.arrivals import Arrivals
+from image_promotion.registry.passage import TransferProgress
 
 ProgressOf = Callable[[str], TransferProgress]
 
@@ -37,6 +39,8 @@ class Stages:
         self._stores = stores
         self._journal = journal
         self._progress_of = progress_of
+        self._arrivals = Arrivals()
+        self._memories = {stage: AttachmentMemory() for stage in Stage}
 
     async def carry_out(self, stage: Stage, promotion_ids: Sequence[int]) -> StageReport:
         """Take a batch of promotions through a stage.
@@ -80,11 +84,19 @@ class Stages:
                     target=target,
                     journal=self._journal,
                     progress=self._progress_of(image_label(promotion)),
+                    memory=self._memories[stage],
+                    arrivals=self._arrivals,
                 )
             case Stage.RETAG:
                 return await retag(promotion, source=source, target=target, journal=self._journal)
             case Stage.VERIFY:
-                return await verify(promotion, target=target, journal=self._journal)
+                return await verify(
+                    promotion,
+                    source=source,
+                    target=target,
+                    journal=self._journal,
+                    memory=self._memories[stage],
+                )
 
 
 async def run_policy(

@@ -13,20 +13,20 @@ from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import ExistingImages, Policy
+from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
 from image_promotion.promotion.evaluation import (
-    ImageDecision,
-    ImageName,
-    TargetTag,
     as_reason,
     evaluate,
     target_key,
 )
 from image_promotion.promotion.scanning import (
     EXISTING_IMAGE_IGNORED,
+    NO_IMAGE,
     TagName,
     scan,
     version_of,
 )
+from image_promotion.registry.referrer_tags import is_attachment_tag
 from image_promotion.registry.store import Store
 
 
@@ -193,6 +193,8 @@ def _decided(decision: ImageDecision, promotion: Promotion | None) -> PlannedIma
 
 
 def _rejected_by_name(policy: Policy, name: TagName, now: datetime) -> PlannedImage:
+    if is_attachment_tag(name.tag):
+        return PlannedImage(name.repository, name.tag, None, Outcome.REJECT, (NO_IMAGE,))
     finding = policy.criterion.judge(ImageFacts(tag=name.tag), now)
     reasons = tuple(as_reason(part) for part in finding.parts)
     return PlannedImage(name.repository, name.tag, None, Outcome.REJECT, reasons)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from logging import Logger
 
 from image_promotion.registry.descriptor import Descriptor
-from image_promotion.registry.transfer import BlobOutcome
+from image_promotion.registry.passage import BlobOutcome
 
 MEGABYTE = 1_000_000
 

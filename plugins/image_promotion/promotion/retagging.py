@@ -53,7 +53,7 @@ async def retag(
 
     def note(outcome: RetagOutcome, more: str = "") -> RetagOutcome:
         tag = f"{promotion.target_repository}:{promotion.target_tag}"
-        journal.advance(promotion, State.TAGGED, f"{tag} {outcome}{more}")
+        journal.note(promotion, State.TAGGED, f"{tag} {outcome}{more}")
         return outcome
 
     digest = Digest.parse(promotion.digest)

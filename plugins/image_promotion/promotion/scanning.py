@@ -1,8 +1,10 @@
 """The scan: which images of the source are there now, and which of them could matter.
 
 Tags that the policy's tag triggers reject are thrown away by name, before anything is asked about
-them; the others cost one HEAD each. Rejections by name are counted and not kept: they follow from
-the tag and the policy alone, so `promotion plan` explains each of them at any time.
+them, and so are those that name what is attached to an image; the others cost one HEAD each, unless
+the registry's own interface has listed them with their digests. Rejections by name are counted and
+not kept: they follow from the tag and the policy alone, so `promotion plan` explains each of them
+at any time.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from image_promotion.errors import (
     DeniedError,
     NotFoundError,
     ProtocolViolationError,
+    RegistryError,
     Subject,
     UnsupportedContentError,
 )
@@ -33,6 +36,8 @@ from image_promotion.policy.criteria.verdict import Verdict
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import ExistingImages, Policy
 from image_promotion.registry.concurrency import ask_each
+from image_promotion.registry.products.catalogue import INTERFACE_FAULTS, HasCatalogue
+from image_promotion.registry.referrer_tags import is_attachment_tag
 from image_promotion.registry.store import Store
 
 HEADS_AT_ONCE = 16
@@ -55,13 +60,28 @@ EXISTING_IMAGE_IGNORED = Reason(
     source="ledger",
 )
 
+NO_IMAGE = Reason(
+    trigger="the tag of an image",
+    verdict=str(Verdict.NOT_HELD),
+    expected="a tag that people give to images",
+    found="by its shape it names what is attached to an image, which goes along with that image",
+    source="tag",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TagName:
-    """A tag of a source repository, before anything but its name is known."""
+    """A tag of a source repository, before more is known of it than a listing says.
+
+    Attributes:
+        repository: The repository.
+        tag: The tag.
+        digest: What it points at, where the listing says so.
+    """
 
     repository: str
     tag: str
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +105,14 @@ class Scan:
         sightings: The tags that may matter, each with the digest it points at.
         rejected: The tags that the policy rejects by their name alone.
         problems: The tags that could not be looked at.
+        notes: What else people may want to know, such as how many pulls the registry still allows.
     """
 
     complete_repositories: tuple[str, ...]
     sightings: tuple[Sighting, ...]
     rejected: tuple[TagName, ...]
     problems: tuple[ScanProblem, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def tags_seen(self) -> int:
@@ -98,15 +120,21 @@ class Scan:
         return len(self.sightings) + len(self.rejected) + len(self.problems)
 
     def __str__(self) -> str:
+        attachments = sum(is_attachment_tag(each.tag) for each in self.rejected)
+        of_them = f" ({attachments} of attachments)" if attachments else ""
         said = (
-            f"{self.tags_seen} tags seen, {len(self.rejected)} rejected by name, "
+            f"{self.tags_seen} tags seen, {len(self.rejected)} rejected by name{of_them}, "
             f"{len(self.sightings)} looked up"
         )
-        return f"{said}, {len(self.problems)} unreadable" if self.problems else said
+        if self.problems:
+            said += f", {len(self.problems)} unreadable"
+        return "; ".join((said, *self.notes))
 
 
 def is_rejected_by_name(policy: Policy, tag: str, now: datetime) -> bool:
     """Return whether the policy rejects a tag whatever else there is to know about its image."""
+    if is_attachment_tag(tag):
+        return True
     return policy.criterion.judge(ImageFacts(tag=tag), now).verdict is Verdict.NOT_HELD
 
 
@@ -129,13 +157,14 @@ async def scan(
         RegistryError: The source cannot be listed.
     """
     repositories = await _source_repositories(policy, source)
+    notes: list[str] = []
     if only_tags:
         names = [TagName(repository, tag) for repository in repositories for tag in only_tags]
     else:
         names = [
-            TagName(repository, tag)
+            name
             for repository in repositories
-            async for tag in source.list_tags(repository)
+            for name in await _list_tags(source, repository, notes)
         ]
     # Registries list in an order of their own; this is the one that people find a tag in.
     names.sort(key=lambda each: (each.repository, each.tag))
@@ -149,6 +178,8 @@ async def scan(
         rejected = [name for name, is_there in zip(rejected, there, strict=True) if is_there]
 
     async def look_up(name: TagName) -> Sighting | ScanProblem | None:
+        if name.digest is not None:
+            return Sighting(name.repository, name.tag, name.digest)
         try:
             descriptor = await source.resolve(name.repository, name.tag)
         except FAULTS_OF_ONE_IMAGE as fault:
@@ -174,7 +205,33 @@ async def scan(
         sightings=sightings,
         rejected=tuple(rejected),
         problems=problems,
+        notes=(*notes, *await _allowances(source, wanted)),
     )
+
+
+async def _list_tags(source: Store, repository: str, notes: list[str]) -> list[TagName]:
+    """List a repository by the registry's own interface, with digests, where it has one."""
+    if isinstance(source, HasCatalogue):
+        try:
+            return [
+                TagName(repository, record.tag, str(record.digest) if record.digest else None)
+                async for record in source.catalogue.list_tags(repository)
+            ]
+        except INTERFACE_FAULTS as fault:
+            notes.append(
+                f"listed without digests, since the product's own interface failed: {fault}"
+            )
+    return [TagName(repository, tag) async for tag in source.list_tags(repository)]
+
+
+async def _allowances(source: Store, wanted: Sequence[TagName]) -> tuple[str, ...]:
+    """Return what the registry still allows; that it does not say so is nobody's problem."""
+    if not wanted or not isinstance(source, HasCatalogue):
+        return ()
+    try:
+        return await source.catalogue.allowances(wanted[0].repository, wanted[0].tag)
+    except RegistryError:
+        return ()
 
 
 def _is_there(source: Store) -> Callable[[TagName], Awaitable[bool]]:

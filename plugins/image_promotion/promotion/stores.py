@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from image_promotion.registry.client import RegistryClient
+from image_promotion.registry import opening
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.store import Store
 
@@ -31,7 +31,7 @@ class Stores:
         find_endpoint: FindEndpoint,
         connection_ids: set[str],
         *,
-        open_store: OpenStore = RegistryClient,
+        open_store: OpenStore = opening.open_store,
     ) -> None:
         self._endpoints = {each: find_endpoint(each) for each in sorted(connection_ids)}
         self._open_store = open_store
@@ -57,6 +57,9 @@ class Stores:
 
         Returns:
             The store, open until this object is left.
+
+        Raises:
+            ConnectionSettingsError: It leads nowhere, such as to a folder that is not there.
         """
         if connection_id not in self._open:
             store = self._open_store(self._endpoints[connection_id])

@@ -1,12 +1,13 @@
 """The verification: read back from the target what a reader of the tag will get.
 
 Only after it is a promotion called verified. Every manifest is read and hashed anew; every blob is
-asked for by digest and its size compared.
+asked for by digest and its size compared; what is attached to the image is looked at likewise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from image_promotion.errors import (
     ContentMismatchError,
@@ -15,12 +16,15 @@ from image_promotion.errors import (
     VerificationError,
 )
 from image_promotion.ledger.records import Promotion, State
-from image_promotion.promotion.journal import Journal
+from image_promotion.promotion.attachments import AttachmentCheck, AttachmentMemory, check
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.descriptor import Descriptor
-from image_promotion.registry.digest import Digest
 from image_promotion.registry.store import Store
 from image_promotion.registry.transfer import list_content
+
+if TYPE_CHECKING:
+    # The journal needs a database toolkit; who verifies without a ledger does not load it.
+    from image_promotion.promotion.journal import Journal
 
 BLOBS_AT_ONCE = 8
 
@@ -32,36 +36,49 @@ class Verification:
     manifests: int
     blobs: int
     size_bytes: int
+    attached: AttachmentCheck | None = None
 
     def __str__(self) -> str:
-        return (
+        said = (
             f"{self.manifests} manifests read and hashed, {self.blobs} blobs there with "
             f"their sizes, {self.size_bytes / 1_000_000:.1f} MB"
         )
+        return said if self.attached is None else f"{said}; {self.attached}"
 
 
-async def verify(promotion: Promotion, *, target: Store, journal: Journal) -> Verification:
+async def verify(
+    promotion: Promotion,
+    *,
+    source: Store,
+    target: Store,
+    journal: Journal,
+    memory: AttachmentMemory | None = None,
+) -> Verification:
     """Verify a promotion in the target and note it in the ledger.
 
     Args:
         promotion: The promotion, tagged; a verified one is verified again.
+        source: The store of its source connection, which says what is attached to the image.
         target: The store of its target connection.
         journal: Where the run notes what it did.
+        memory: What this stage has learnt of attachments in the source; None for nothing.
 
     Returns:
         What was found.
 
     Raises:
         VerificationError: Something is missing or different.
-        RegistryError: The target cannot be asked.
+        RegistryError: A registry cannot be asked.
     """
     subject = Subject(
         target.name, promotion.target_repository, promotion.target_tag, promotion.digest
     )
-    found = await verify_image(
+    image = await verify_image(
         target, promotion.target_repository, promotion.target_tag, promotion.digest, subject
     )
-    journal.advance(promotion, State.VERIFIED, str(found))
+    attached = await check(promotion, source=source, target=target, journal=journal, memory=memory)
+    found = replace(image, attached=attached)
+    journal.note(promotion, State.VERIFIED, str(found))
     return found
 
 
@@ -101,7 +118,7 @@ async def verify_image(
     if str(tagged.digest) != digest:
         raise refuse(f"the tag points at {tagged.digest}")
     try:
-        content = await list_content(target, repository, Digest.parse(digest))
+        content = await list_content(target, repository, tagged.digest, image=tagged)
     except (NotFoundError, ContentMismatchError) as error:
         raise refuse(str(error)) from error
 

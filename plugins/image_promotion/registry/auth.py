@@ -4,11 +4,14 @@ Three ways in: anonymous, basic, and bearer tokens from a token service. Which o
 registry says with its first 401. Nothing here does I/O: the token service is asked through a
 function that the session passes in.
 
-A connection with a password and no user name holds an access token. It is used as a password with
-the user name ``<token>``, as registries agree on, both in basic authentication and at the token
-service.
+A connection with a password and no user name holds an access token. In basic authentication it is
+a password with the user name ``<token>``, as registries agree on. To a token service it is first
+offered as what OAuth2 calls a refresh token, since that is what Docker's own tools mean by this
+name, and where that is not taken, as such a password again. A refresh token that a token service
+gives us by itself is used from then on in place of the password, and kept in memory only.
 
-Source: CNCF distribution, "Token Authentication Specification"; RFC 7617 (basic) and 6750 (bearer).
+Source: CNCF distribution, "Token Authentication Specification" and "OAuth2 Token Authentication";
+RFC 7617 (basic), 6749 (OAuth2) and 6750 (bearer).
 """
 
 from __future__ import annotations
@@ -17,11 +20,18 @@ import asyncio
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from urllib.parse import urlencode
 
 import httpx
 
-from image_promotion.errors import AuthenticationError, ProtocolViolationError
+from image_promotion.errors import (
+    AuthenticationError,
+    ProtocolViolationError,
+    RegistryCode,
+    RegistryError,
+)
 from image_promotion.registry.address import is_loopback, read_url
 from image_promotion.registry.challenge import Challenge, parse_challenges, united
 from image_promotion.registry.document import read_fields
@@ -38,8 +48,15 @@ Source: CNCF distribution, "Token Authentication Specification", expires_in.
 
 _RENEWED_AFTER = 0.8  # of its lifetime
 
-AskTokenService = Callable[[Attempt, Mapping[str, str]], Awaitable[bytes]]
-"""Sends a GET with these header fields and returns the body of the answer, which was a 200."""
+CLIENT_ID = "image-promotion"
+"""What OAuth2 wants to know of whoever asks for a token: a name, registered nowhere."""
+
+AskTokenService = Callable[[Attempt, Mapping[str, str], bytes], Awaitable[bytes]]
+"""Sends a request with header fields and a body; returns the answer's body, which was a 200."""
+
+# What token services without OAuth2 answer to a POST; and those with it, to a secret that they do
+# not know as a refresh token.
+_NOT_BY_REFRESH_TOKEN = frozenset({400, 401, 403, 404, 405, 415, 422, 501})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +71,14 @@ class _TokenService:
         for scope in scopes:
             parameters = parameters.add("scope", scope)
         return self.realm.copy_with(params=parameters)
+
+    def form(self, scopes: tuple[str, ...], **grant: str) -> bytes:
+        fields = {**grant, "client_id": CLIENT_ID}
+        if self.service is not None:
+            fields["service"] = self.service
+        if scopes:
+            fields["scope"] = " ".join(scopes)
+        return urlencode(fields).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +105,13 @@ class Authorizer:
     ) -> None:
         self._registry = httpx.URL(endpoint.url)
         self._basic = _basic_header(endpoint.username, endpoint.password)
+        self._login = None
+        if endpoint.username is not None and endpoint.password is not None:
+            self._login = (endpoint.username, endpoint.password)
+        is_token = endpoint.username in (None, ACCESS_TOKEN_USER)
+        self._offered = endpoint.password if is_token else None
+        # By token service: what one of them gave is nobody else's business.
+        self._refresh_tokens: dict[httpx.URL, str | None] = {}
         self._ask = ask
         self._clock = clock
         self._way: _TokenService | None = None
@@ -115,8 +147,8 @@ class Authorizer:
             return self._basic
         if self._way is None:
             return None
-        url = self._way.url_for(self._wanted.get(scopes, scopes))
-        return (await self._token(attempt, url, rejected=None)).header
+        wanted = self._wanted.get(scopes, scopes)
+        return (await self._token(attempt, self._way, wanted, rejected=None)).header
 
     async def answer(
         self,
@@ -124,6 +156,8 @@ class Authorizer:
         www_authenticate: Sequence[str],
         scopes: tuple[str, ...],
         rejected: str | None,
+        *,
+        codes: tuple[RegistryCode, ...] = (),
     ) -> str | None:
         """Return what to send instead, after a 401.
 
@@ -132,6 +166,7 @@ class Authorizer:
             www_authenticate: The WWW-Authenticate fields of that answer.
             scopes: What the request needs.
             rejected: The Authorization field that it was sent with.
+            codes: What the registry said in that answer, for errors.
 
         Returns:
             Another Authorization field; None when there is nothing better to say.
@@ -147,8 +182,7 @@ class Authorizer:
             self._way = self._token_service(attempt, bearer)
             asked = bearer.parameters.get("scope", "").split()
             self._wanted[scopes] = united((*scopes, *asked))
-            url = self._way.url_for(self._wanted[scopes])
-            return (await self._token(attempt, url, rejected)).header
+            return (await self._token(attempt, self._way, self._wanted[scopes], rejected)).header
         if "basic" in challenges:
             self._takes_basic = True
             if self._basic is None:
@@ -157,12 +191,16 @@ class Authorizer:
                     method=attempt.method,
                     url=redacted(attempt.url),
                     status=401,
+                    codes=codes,
                     subject=attempt.subject,
                     advice="Put a user name and a password into the connection.",
                 )
             return None if rejected == self._basic else self._basic
         raise violation(
-            attempt, "it wants a login and names no way to log in that is known here", status=401
+            attempt,
+            "it wants a login and names no way to log in that is known here",
+            status=401,
+            codes=codes,
         )
 
     async def aclose(self) -> None:
@@ -201,13 +239,20 @@ class Authorizer:
         both_here = is_loopback(realm) and is_loopback(self._registry)
         return same_host or both_here or not self.has_credentials
 
-    async def _token(self, attempt: Attempt, url: httpx.URL, rejected: str | None) -> _Token:
+    async def _token(
+        self,
+        attempt: Attempt,
+        way: _TokenService,
+        scopes: tuple[str, ...],
+        rejected: str | None,
+    ) -> _Token:
+        url = way.url_for(scopes)
         token = self._tokens.get(url)
         if token is not None and token.header != rejected and self._clock() < token.renew_at_s:
             return token
         fetch = self._fetches.get(url)
         if fetch is None:
-            fetch = asyncio.create_task(self._fetch(attempt, url))
+            fetch = asyncio.create_task(self._fetch(attempt, way, scopes))
             self._fetches[url] = fetch
             fetch.add_done_callback(lambda done: self._forget(url, done))
         # Others wait for the same answer: that one of them gives up must not end it for all.
@@ -218,20 +263,76 @@ class Authorizer:
         if not fetch.cancelled():
             fetch.exception()  # seen: asyncio need not complain when nobody waits any more
 
-    async def _fetch(self, attempt: Attempt, url: httpx.URL) -> _Token:
-        asking = Attempt("asking its token service for a token", "GET", url, attempt.subject)
+    async def _fetch(self, attempt: Attempt, way: _TokenService, scopes: tuple[str, ...]) -> _Token:
         asked_at_s = self._clock()
-        body = await self._ask(
-            asking, {} if self._basic is None else {"Authorization": self._basic}
-        )
+        url = way.url_for(scopes)
+        asking = Attempt("asking its token service for a token", "GET", url, attempt.subject)
+        body = await self._ask_by_refresh_token(asking, way, scopes)
+        if body is None:
+            body = await self._ask_by_login(asking, way, scopes)
         try:
-            header, lifetime_s = _read_token(body)
+            answer = _read_token(body)
         except ProtocolViolationError as error:
             raise violation(asking, error.attempted, status=200) from error
+        if answer.refresh_token is not None and self.has_credentials:
+            self._refresh_tokens[way.realm] = answer.refresh_token
         # Renewed before it expires, so that what begins with it can also end with it.
-        token = _Token(header, asked_at_s + lifetime_s * _RENEWED_AFTER)
+        token = _Token(answer.header, asked_at_s + answer.lifetime_s * _RENEWED_AFTER)
         self._tokens[url] = token
         return token
+
+    async def _ask_by_refresh_token(
+        self, asking: Attempt, way: _TokenService, scopes: tuple[str, ...]
+    ) -> bytes | None:
+        """Use a refresh token, if there is one; None where it is not taken, from then on.
+
+        Source: CNCF distribution, "OAuth2 Token Authentication", grant_type refresh_token.
+        """
+        refresh_token = self._refresh_tokens.get(way.realm, self._offered)
+        if refresh_token is None:
+            return None
+        form = way.form(scopes, grant_type="refresh_token", refresh_token=refresh_token)
+        try:
+            return await self._post(asking, way, form)
+        except RegistryError as error:
+            if error.status not in _NOT_BY_REFRESH_TOKEN:
+                raise
+            self._refresh_tokens[way.realm] = None
+            return None
+
+    async def _ask_by_login(
+        self, asking: Attempt, way: _TokenService, scopes: tuple[str, ...]
+    ) -> bytes:
+        headers = {} if self._basic is None else {"Authorization": self._basic}
+        try:
+            return await self._ask(asking, headers, b"")
+        except RegistryError as error:
+            if error.status != HTTPStatus.METHOD_NOT_ALLOWED or self._login is None:
+                raise
+        # It speaks OAuth2 alone.
+        username, password = self._login
+        form = way.form(scopes, grant_type="password", username=username, password=password)
+        return await self._post(asking, way, form)
+
+    async def _post(self, asking: Attempt, way: _TokenService, form: bytes) -> bytes:
+        attempt = replace(asking, method="POST", url=way.realm)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await self._ask(attempt, headers, form)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a token service gives.
+
+    Args:
+        header: The Authorization field that its token means.
+        lifetime_s: For how long, in seconds.
+        refresh_token: What to ask it with from now on; None for nothing new.
+    """
+
+    header: str = field(repr=False)
+    lifetime_s: float
+    refresh_token: str | None = field(repr=False)
 
 
 def _basic_header(username: str | None, password: str | None) -> str | None:
@@ -241,11 +342,14 @@ def _basic_header(username: str | None, password: str | None) -> str | None:
     return "Basic " + b64encode(login.encode()).decode("ascii")
 
 
-def _read_token(body: bytes) -> tuple[str, float]:
-    """Return the Authorization field that a token service's answer means, and its lifetime."""
+def _read_token(body: bytes) -> _Answer:
     fields = read_fields(body, "the token service's answer")
     token = fields.optional_text("token") or fields.text("access_token")
     if not (token.isascii() and token.isprintable() and " " not in token):
         fields.refuse("token", "cannot be sent in a header field")
     lifetime_s = fields.whole_number("expires_in") if "expires_in" in fields else DEFAULT_LIFETIME_S
-    return f"Bearer {token}", lifetime_s or DEFAULT_LIFETIME_S
+    return _Answer(
+        f"Bearer {token}",
+        lifetime_s or DEFAULT_LIFETIME_S,
+        fields.optional_text("refresh_token") or None,
+    )

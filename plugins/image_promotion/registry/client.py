@@ -2,7 +2,9 @@
 
 What each method promises stands in ``store``. Here is how it is kept: digests are always
 recomputed from the bytes, whatever header came with them; every request without a streamed body is
-retried by ``session``; a stream is sent once.
+retried by ``session``; a stream that breaks is read on from where it broke; a stream is sent once,
+and a source that can be opened again as often as it takes. It is longer than other modules because
+the protocol has that many endpoints; none of them takes more than a screen.
 
 Source: OCI Distribution Specification 1.1, "Endpoints"; for the catalogue, CNCF distribution, "HTTP
 API V2", "Listing Repositories".
@@ -26,16 +28,19 @@ from image_promotion.errors import (
     Subject,
     UnsupportedContentError,
 )
+from image_promotion.registry import referrers_api
+from image_promotion.registry.blob_source import BlobSource
 from image_promotion.registry.challenge import CATALOG_SCOPE, pull_scope, push_scope
 from image_promotion.registry.claims import (
     announced_digest,
     announced_size,
     compare_digests,
-    compare_sizes,
     verified,
 )
+from image_promotion.registry.delivery import Delivery
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
+from image_promotion.registry.downloads import Download
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import (
     CHECK_ADDRESS,
@@ -65,11 +70,12 @@ class RegistryClient:
     """One registry; implements ``store.Store``.
 
     Args:
-        endpoint: The registry, and who we are. Its namespace goes before each repository.
+        endpoint: The registry, who we are, and how hard it may be asked. Its namespace goes before
+            each repository.
         concurrency: How many blobs are read at once; as many connections again are kept for all
             else, so that blobs can be copied within one registry without waiting for each other.
         retry: How failed requests are tried again.
-        sleep: How the pauses between attempts are waited for; another one in tests.
+        sleep: How pauses are waited for; another one in tests.
 
     Raises:
         ConnectionSettingsError: The endpoint's CA certificate cannot be read.
@@ -84,7 +90,9 @@ class RegistryClient:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._endpoint = endpoint
-        self._session = Session(endpoint, connections=2 * concurrency, rules=retry, sleep=sleep)
+        self._session = Session(
+            endpoint, connections=2 * concurrency, rules=retry, pace=endpoint.pace, sleep=sleep
+        )
         self._reading = asyncio.Semaphore(concurrency)
 
     @property
@@ -96,6 +104,11 @@ class RegistryClient:
     def identity(self) -> str:
         """The same for all connections to one registry."""
         return self._endpoint.host
+
+    @property
+    def session(self) -> Session:
+        """The connections to the registry, for its product's own interface."""
+        return self._session
 
     @property
     def was_asked_who_we_are(self) -> bool:
@@ -166,7 +179,7 @@ class RegistryClient:
         """Return what a tag points at now, by HEAD where the registry says enough with it."""
         full = self.full_repository(repository)
         attempt = self._manifest_attempt("HEAD", full, tag, "looking the tag up")
-        answer = await self._find(Request(attempt, (pull_scope(full),), headers=_ACCEPT))
+        answer = await self._find(_reading(attempt, full))
         if answer is None:
             return None
         media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -183,8 +196,7 @@ class RegistryClient:
         """Return a manifest, its digest recomputed from its bytes."""
         full = self.full_repository(repository)
         attempt = self._manifest_attempt("GET", full, reference, "reading the manifest")
-        request = Request(attempt, (pull_scope(full),), headers=_ACCEPT)
-        answer = await self._session.ask(request, limit_bytes=MAX_MANIFEST_BYTES)
+        answer = await self._session.ask(_reading(attempt, full), limit_bytes=MAX_MANIFEST_BYTES)
         _refuse_web_page(attempt, answer)
         if len(answer.body) > MAX_MANIFEST_BYTES:
             raise UnsupportedContentError(
@@ -214,7 +226,7 @@ class RegistryClient:
         """Say whether a repository holds a manifest."""
         full = self.full_repository(repository)
         attempt = self._manifest_attempt("HEAD", full, digest, "looking the manifest up")
-        answer = await self._find(Request(attempt, (pull_scope(full),), headers=_ACCEPT))
+        answer = await self._find(_reading(attempt, full))
         if answer is None:
             return False
         announced = announced_digest(attempt, answer.headers)
@@ -268,23 +280,84 @@ class RegistryClient:
         """Open a blob for reading; the pieces are hashed and counted on the way."""
         full = self.full_repository(repository)
         attempt = self._blob_attempt("GET", full, blob.digest, "reading the blob")
+        async with (
+            self.open_blob_at(repository, blob, 0) as content,
+            aclosing(verified(attempt, blob, content)) as pieces,
+        ):
+            yield pieces
+
+    @asynccontextmanager
+    async def open_blob_at(
+        self, repository: str, blob: Descriptor, offset_bytes: int
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """Open a blob for reading from the middle on; nothing is hashed or counted.
+
+        Args:
+            repository: The repository, as policies name it.
+            blob: What is read.
+            offset_bytes: Where reading begins, from 0.
+
+        Raises:
+            NotFoundError: The repository does not hold the blob.
+            ContentMismatchError: The blob has another size.
+            RegistryError: The registry answers with an error, or the connection breaks too often.
+        """
+        full = self.full_repository(repository)
+        attempt = self._blob_attempt("GET", full, blob.digest, "reading the blob")
         request = Request(attempt, (pull_scope(full),), follows_redirects=True)
-        async with self._reading, self._session.open(request) as answer:
-            size_bytes = announced_size(attempt, answer.headers)
-            if size_bytes is not None:
-                compare_sizes(attempt, blob.size_bytes, size_bytes)
-            async with aclosing(verified(attempt, blob, answer.pieces)) as pieces:
-                yield pieces
+        download = Download(self._session, request, blob, offset_bytes=offset_bytes)
+        async with self._reading, download, aclosing(download.pieces()) as pieces:
+            yield pieces
 
     async def put_blob(
         self, repository: str, blob: Descriptor, content: AsyncIterator[bytes]
     ) -> None:
         """Store a blob from a stream, in one go."""
         full = self.full_repository(repository)
-        url = self._uploads_url(full)
-        attempt = self._attempt("POST", url, "uploading the blob", full, digest=blob.digest)
-        upload = await self._begin_upload(attempt, full)
+        upload = await self._begin_blob(full, blob)
         await upload.fill(blob, content)
+
+    async def upload_blob(
+        self,
+        repository: str,
+        blob: Descriptor,
+        source: BlobSource,
+        *,
+        unless_there: bool = False,
+    ) -> bool:
+        """Store a blob; where the connection breaks, go on from what the registry has.
+
+        Args:
+            repository: The repository, as policies name it.
+            blob: What is stored.
+            source: Its bytes; errors of theirs end the upload and leave this method as they are.
+            unless_there: Send nothing when the repository holds the blob, as the request that
+                begins the upload finds out by itself, if the registry can mount.
+
+        Returns:
+            Whether it was sent.
+
+        Raises:
+            ContentMismatchError: The bytes are not the digest's.
+            RegistryError: The registry refuses them, or the connection breaks too often.
+        """
+        full = self.full_repository(repository)
+        upload = (
+            await self._begin_unless_there(full, blob)
+            if unless_there
+            else await self._begin_blob(full, blob)
+        )
+        if upload is None:
+            return False
+        await Delivery(
+            self._session.persistence(),
+            blob,
+            source,
+            upload,
+            begin=lambda: self._begin_blob(full, blob),
+            find_size=lambda: self.blob_size(repository, blob.digest),
+        ).run()
+        return True
 
     async def mount_blob(self, repository: str, digest: Digest, from_repository: str) -> bool:
         """Let a repository share a blob with another one, which is given by its full name.
@@ -305,6 +378,25 @@ class RegistryClient:
         # An upload was begun instead. It is given up, since the caller has not read the blob yet.
         await Upload.begun(self._session, full, request, answer).cancel()
         return False
+
+    async def list_referrers(
+        self, repository: str, digest: Digest
+    ) -> tuple[Descriptor, ...] | None:
+        """Return what the registry lists as being about a digest, by its referrers API.
+
+        Args:
+            repository: The repository, as policies name it.
+            digest: What the referrers are about.
+
+        Returns:
+            What it lists, unverified; None without such an API, so that the fallback tag counts.
+
+        Raises:
+            ProtocolViolationError: It answers what is no list.
+            RegistryError: It answers with an error, or not at all.
+        """
+        full = self.full_repository(repository)
+        return await referrers_api.list_referrers(self._session, self.name, full, digest)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -334,6 +426,37 @@ class RegistryClient:
         return Upload.begun(
             self._session, full_repository, request, await self._session.ask(request)
         )
+
+    async def _begin_blob(self, full_repository: str, blob: Descriptor) -> Upload:
+        url = self._uploads_url(full_repository)
+        attempt = self._attempt(
+            "POST", url, "uploading the blob", full_repository, digest=blob.digest
+        )
+        return await self._begin_upload(attempt, full_repository)
+
+    async def _begin_unless_there(self, full_repository: str, blob: Descriptor) -> Upload | None:
+        """Begin an upload by mounting the repository's own blob; None when that was all it took.
+
+        A registry that has the blob there says 201. Every other one begins an upload, as it does
+        where a mount is not to be had.
+
+        Source: OCI Distribution Specification 1.1, "Mounting a blob from another repository".
+        """
+        url = self._uploads_url(
+            full_repository, mount=str(blob.digest), **{"from": full_repository}
+        )
+        attempt = self._attempt(
+            "POST", url, "uploading the blob", full_repository, digest=blob.digest
+        )
+        request = Request(
+            attempt,
+            (push_scope(full_repository),),
+            expected=frozenset({HTTPStatus.CREATED, HTTPStatus.ACCEPTED}),
+        )
+        answer = await self._session.ask(request)
+        if answer.status == HTTPStatus.CREATED:
+            return None
+        return Upload.begun(self._session, full_repository, request, answer)
 
     def _uploads_url(self, full_repository: str, **query: str) -> httpx.URL:
         return self._session.url(f"/v2/{full_repository}/blobs/uploads/", **query)
@@ -366,6 +489,16 @@ class RegistryClient:
     ) -> Attempt:
         url = self._session.url(f"/v2/{full_repository}/blobs/{digest}")
         return self._attempt(method, url, action, full_repository, digest=digest)
+
+
+def _reading(attempt: Attempt, full_repository: str) -> Request:
+    """Ask for a manifest, or its head.
+
+    Registries that are a front for others, such as Kubernetes', redirect these too; what comes from
+    there is held against the digest like everything else.
+    """
+    scopes = (pull_scope(full_repository),)
+    return Request(attempt, scopes, headers=_ACCEPT, follows_redirects=True)
 
 
 def _refuse_web_page(attempt: Attempt, answer: Answer) -> None:

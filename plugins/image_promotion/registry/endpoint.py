@@ -1,15 +1,18 @@
-"""Where a registry is and how to enter it: an Airflow connection's fields as one checked value."""
+"""Where images are and how to enter there: an Airflow connection's fields as one checked value."""
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from image_promotion.errors import ConnectionSettingsError, InvalidReferenceError
+from image_promotion.registry.pace import NO_LIMIT, Pace
 from image_promotion.registry.reference import is_registry, is_repository, split_port
 
 DOCKER_HUB_URL = "https://registry-1.docker.io"
@@ -30,6 +33,7 @@ class RegistryType(StrEnum):
     DTR = "dtr"
     DOCKER_HUB = "docker_hub"
     HARBOR = "harbor"
+    OCI_LAYOUT = "oci_layout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class RegistryEndpoint:
     Args:
         connection_id: The Airflow connection it comes from.
         url: ``https://host[:port]``, lower case, without a final slash; ``http://`` only where the
-            host field says so itself.
+            host field says so itself. For a folder of OCI layouts ``file://`` and its path.
         registry_type: What the registry is.
         username: Who enters; None for anonymous, or when the password is an access token.
         password: The password or access token; never shown. Together with no user name, a token.
@@ -48,6 +52,8 @@ class RegistryEndpoint:
         skip_tls_verification: Whether any certificate is taken.
         test_repository: The repository on which the Test button tries to read and write, named as
             in policies; None for no such trial.
+        creates_projects: Whether a project that is missing in Harbor is created.
+        pace: The most that one process asks of the registry.
     """
 
     connection_id: str
@@ -59,11 +65,20 @@ class RegistryEndpoint:
     ca_certificate: str | None = field(default=None, repr=False)
     skip_tls_verification: bool = False
     test_repository: str | None = None
+    creates_projects: bool = False
+    pace: Pace = NO_LIMIT
 
     @property
     def host(self) -> str:
-        """The host, with its port where that is not the scheme's own: ``localhost:5000``."""
-        return self.url.partition("://")[2]
+        """The host, with its port where that is not the scheme's own; or the folder's path."""
+        return str(self.folder or self.url.partition("://")[2])
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of OCI layouts; None for a registry over HTTP."""
+        if self.registry_type is not RegistryType.OCI_LAYOUT:
+            return None
+        return Path(unquote(urlsplit(self.url).path))
 
     def full_repository(self, repository: str) -> str:
         """Put the namespace before a repository's name.
@@ -117,12 +132,14 @@ class RegistryEndpoint:
 
         Args:
             connection_id: The Airflow connection's id.
-            host: A host with or without port, or a URL; may be empty for Docker Hub.
+            host: A host with or without port, or a URL; may be empty for Docker Hub. For a folder
+                of OCI layouts its absolute path, or a ``file://`` URL.
             port: The port field, for connections that keep it apart.
             login: The user name.
             password: The password or access token.
-            extra: ``registry_type``, ``namespace``, ``ca_certificate``, ``skip_tls_verification``
-                and ``test_repository``; empty texts and null count as not set.
+            extra: ``registry_type``, ``namespace``, ``ca_certificate``, ``skip_tls_verification``,
+                ``test_repository``, ``creates_projects``, ``requests_per_second`` and
+                ``bytes_per_second``; empty texts and null count as not set.
 
         Returns:
             The endpoint.
@@ -150,7 +167,11 @@ class _FieldReader:
     ) -> RegistryEndpoint:
         self._refuse_unknown_extras()
         registry_type = self._registry_type()
-        url = self._url(host, port, registry_type)
+        if registry_type is RegistryType.OCI_LAYOUT:
+            self._refuse_what_a_folder_has_not(login, password)
+            url = self._folder_url(host)
+        else:
+            url = self._url(host, port, registry_type)
         username, secret = self._credentials(login, password)
         endpoint = RegistryEndpoint(
             connection_id=self._connection_id,
@@ -162,7 +183,11 @@ class _FieldReader:
             ca_certificate=self._ca_certificate(),
             skip_tls_verification=self._switch("skip_tls_verification"),
             test_repository=self._text("test_repository") or None,
+            creates_projects=self._switch("creates_projects"),
+            pace=Pace(self._limit("requests_per_second"), self._limit("bytes_per_second")),
         )
+        if endpoint.creates_projects and registry_type is not RegistryType.HARBOR:
+            self._refuse("creates_projects", "only Harbor has projects", "Leave it off.")
         if endpoint.test_repository is not None:
             try:
                 endpoint.full_repository(endpoint.test_repository)
@@ -199,6 +224,20 @@ class _FieldReader:
         if word not in (*_ON, *_OFF):
             self._refuse(name, "the field must be true or false")
         return word in _ON
+
+    def _limit(self, name: str) -> float | None:
+        value = self._extra.get(name)
+        # As above, and a form that was left empty.
+        text = value.strip() if isinstance(value, str) else value
+        if text in (None, ""):
+            return None
+        try:
+            number = float(text) if isinstance(text, (int, float, str)) else math.nan
+        except ValueError:
+            number = math.nan
+        if isinstance(text, bool) or not (math.isfinite(number) and number > 0):
+            self._refuse(name, "the field must be a number above 0", "Leave it empty for no limit.")
+        return number
 
     def _registry_type(self) -> RegistryType:
         word = self._text("registry_type") or RegistryType.OCI
@@ -247,6 +286,43 @@ class _FieldReader:
         if name in _DOCKER_HUB_NAMES:
             return DOCKER_HUB_URL
         return f"{parts.scheme}://{name}{self._port_suffix(parts.scheme, port or written_port)}"
+
+    def _folder_url(self, host: str) -> str:
+        if not host:
+            self._refuse("host", "it says no folder", _FOLDER_ADVICE)
+        path = host
+        if "://" in host:
+            try:
+                parts = urlsplit(host)
+            except ValueError:
+                self._refuse("host", "it is no path of a folder", _FOLDER_ADVICE)
+            if parts.scheme != "file" or parts.netloc.lower() not in ("", "localhost"):
+                self._refuse("host", "it is no folder of this machine", _FOLDER_ADVICE)
+            if parts.query or parts.fragment:
+                self._refuse("host", "something follows the path", _FOLDER_ADVICE)
+            path = unquote(parts.path)
+        if not path.startswith("/") or not path.isprintable():
+            self._refuse("host", "it is not the absolute path of a folder", _FOLDER_ADVICE)
+        return Path("/" + path.strip("/")).as_uri()
+
+    def _refuse_what_a_folder_has_not(self, login: str, password: str | None) -> None:
+        """Refuse fields that say something about a network, which somebody may rely on.
+
+        The port is let pass: Airflow 3.3's Test button wants one, whatever the connection is.
+        """
+        fields = {
+            "login": login,
+            "password": password,
+            "ca_certificate": self._text("ca_certificate"),
+            "skip_tls_verification": self._switch("skip_tls_verification"),
+        }
+        for name, value in fields.items():
+            if value:
+                self._refuse(
+                    name,
+                    "it means nothing for a folder of OCI layouts",
+                    "Leave it empty: the rights of the files decide who may read and write.",
+                )
 
     def _port_suffix(self, scheme: str, port: int | None) -> str:
         if port is None or port == _DEFAULT_PORTS[scheme]:
@@ -303,5 +379,12 @@ _EXTRAS = (
     "ca_certificate",
     "skip_tls_verification",
     "test_repository",
+    "creates_projects",
+    "requests_per_second",
+    "bytes_per_second",
+)
+_FOLDER_ADVICE = (
+    "Write its absolute path, such as /mnt/transfer, or file:///mnt/transfer. In an AIRFLOW_CONN_ "
+    "variable write the connection as JSON: Airflow's URIs have no place for a path."
 )
 _HOST_ADVICE = "Write a host name, perhaps with a port: registry.example.com or localhost:5000."

@@ -177,7 +177,12 @@ def from_response(
 
 
 def violation(
-    attempt: Attempt, why: str, *, status: int | None = None, advice: str = ""
+    attempt: Attempt,
+    why: str,
+    *,
+    status: int | None = None,
+    codes: tuple[RegistryCode, ...] = (),
+    advice: str = "",
 ) -> ProtocolViolationError:
     """Return the error for an answer that the specification does not allow.
 
@@ -185,6 +190,7 @@ def violation(
         attempt: The request.
         why: What is wrong with the answer, as a clause.
         status: The answer's HTTP status.
+        codes: What the registry said besides.
         advice: What the reader can do about it.
     """
     return ProtocolViolationError(
@@ -192,6 +198,7 @@ def violation(
         method=attempt.method,
         url=redacted(attempt.url),
         status=status,
+        codes=codes,
         subject=attempt.subject,
         advice=advice,
     )

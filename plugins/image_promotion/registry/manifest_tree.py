@@ -26,7 +26,12 @@ MAX_MANIFESTS_BYTES = 64 * 1024 * 1024
 
 
 async def read_by_height(
-    store: Store, repository: str, digest: Digest, concurrency: int
+    store: Store,
+    repository: str,
+    digest: Digest,
+    concurrency: int,
+    *,
+    image: Manifest | None = None,
 ) -> tuple[tuple[Manifest, ...], ...]:
     """Read an image's manifests.
 
@@ -35,6 +40,7 @@ async def read_by_height(
         repository: Its repository, as policies name it.
         digest: The image: a manifest or an index.
         concurrency: How many manifests are read at a time.
+        image: The image's own manifest, where it was read already; it is held against the digest.
 
     Returns:
         The manifests in levels, each once: first those that list no others, then those that list
@@ -51,7 +57,8 @@ async def read_by_height(
 
     Source: OCI Image Specification 1.1, "OCI Image Index Specification".
     """
-    image = await store.get_manifest(repository, digest)
+    if image is None:
+        image = await store.get_manifest(repository, digest)
     if image.digest != digest:
         raise _mismatch("the manifest has another digest", str(digest), str(image.digest))
     found: dict[Digest, Manifest] = {digest: image}

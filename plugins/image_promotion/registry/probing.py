@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import httpx
@@ -25,23 +24,12 @@ from image_promotion.errors import (
 from image_promotion.registry.client import RegistryClient
 from image_promotion.registry.endpoint import RegistryEndpoint, RegistryType
 from image_promotion.registry.failures import Cause, cause_of
+from image_promotion.registry.layout_probing import probe_layout
+from image_promotion.registry.probe_result import ProbeResult
 from image_promotion.registry.retry import NO_RETRY
 from image_promotion.registry.tls import look_at_certificate
 
 _LOOKING_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What a trial of a connection found.
-
-    Args:
-        ok: Whether the connection can be used.
-        message: What was found, in sentences; never holds a secret.
-    """
-
-    ok: bool
-    message: str
 
 
 async def probe(endpoint: RegistryEndpoint) -> ProbeResult:
@@ -54,6 +42,8 @@ async def probe(endpoint: RegistryEndpoint) -> ProbeResult:
         Whether it can be used, and what was found. A connection that may read or write, but not
         both, can be used: sources are read and targets written.
     """
+    if endpoint.folder is not None:
+        return await probe_layout(endpoint.folder, endpoint.namespace, endpoint.test_repository)
     try:
         async with RegistryClient(endpoint, retry=NO_RETRY) as client:
             await client.ping()
@@ -116,7 +106,10 @@ async def _read_one_tag(client: RegistryClient, repository: str) -> None:
 
 def _what_becomes_of(full_repository: str, registry_type: RegistryType) -> str:
     if registry_type is RegistryType.DTR:
-        return f"{full_repository} does not exist yet; DTR wants it created before the first push."
+        return (
+            f"{full_repository} does not exist yet; the first promotion into it creates it, "
+            "private and scanned on push, if the account may do that."
+        )
     return (
         f"{full_repository} does not exist yet; it will be created by the first promotion into it."
     )

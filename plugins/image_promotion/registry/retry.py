@@ -66,6 +66,9 @@ class RetryRules:
 DEFAULT_RULES = RetryRules()
 NO_RETRY = RetryRules(attempts=1)
 
+ACHIEVEMENT_BYTES = 8 * 1024 * 1024
+"""After so many bytes, a transfer that breaks is taken for one that gets on."""
+
 
 async def call(
     rules: RetryRules,
@@ -102,6 +105,57 @@ async def call(
                 error.was_retried = failures > 1 or error.was_retried
                 raise
         await sleep(pause_s)
+
+
+class Persistence:
+    """Goes on with something long that breaks now and then, as long as it gets on.
+
+    What is continued where it broke may break more often, the longer it is. So only failures count
+    between which hardly anything was achieved.
+
+    Args:
+        rules: How many failures, and with which pauses.
+        sleep: Waits for some seconds; another one in tests.
+        chance: Gives random numbers, 0 <= number < 1; another one in tests.
+    """
+
+    def __init__(
+        self,
+        rules: RetryRules,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._rules = rules
+        self._sleep = sleep
+        self._chance = chance
+        self._failures = 0
+        self._achieved_bytes = 0
+
+    def advanced(self, size_bytes: int) -> None:
+        """Learn that so many bytes more need not be sent again."""
+        self._achieved_bytes += size_bytes
+
+    async def pause(self, error: PromotionError) -> None:
+        """Wait before going on after a failure.
+
+        Args:
+            error: How it failed.
+
+        Raises:
+            PromotionError: That very error, when there shall be no further attempt.
+        """
+        if self._achieved_bytes >= ACHIEVEMENT_BYTES:
+            self._failures = 0
+        self._achieved_bytes = 0
+        self._failures += 1
+        pause_s = None
+        if not error.was_retried:
+            pause_s = self._rules.pause_s(self._failures, error, self._chance())
+        if pause_s is None:
+            error.was_retried = self._failures > 1 or error.was_retried
+            raise error
+        await self._sleep(pause_s)
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:

@@ -1,7 +1,8 @@
 """One registry over HTTP: requests are authorised, redirected, retried, and their failures told.
 
 It knows HTTP and who we are, and nothing of manifests, tags and blobs; ``client`` puts those on
-top. Nothing but the project's own errors leaves it.
+top. Nothing but the project's own errors leaves it. It is longer than other modules because what
+it does to a request it does in one pass, and no request may get round a part of it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
-from image_promotion.errors import AuthenticationError, RegistryError
+from image_promotion.errors import AuthenticationError, RateLimitedError, RegistryError
 from image_promotion.registry import retry, tls
 from image_promotion.registry.address import is_loopback, read_url, same_origin
 from image_promotion.registry.auth import Authorizer
@@ -32,7 +34,8 @@ from image_promotion.registry.failures import (
     redacted,
     violation,
 )
-from image_promotion.registry.retry import RetryRules
+from image_promotion.registry.pace import NO_LIMIT, AdaptiveLimit, Pace, Pacer
+from image_promotion.registry.retry import Persistence, RetryRules
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
@@ -69,7 +72,7 @@ class Request:
         expected: The statuses that are answers; every other one is an error.
         headers: Further header fields.
         content: The body, when it is short enough to be kept for another attempt.
-        follows_redirects: Whether the answer may be found elsewhere. Only blobs may.
+        follows_redirects: Whether the answer may be found elsewhere. Only what is read may.
         read_timeout_s: How long the registry may be silent, in seconds.
     """
 
@@ -121,7 +124,8 @@ class Session:
         endpoint: The registry, and who we are.
         connections: How many at most.
         rules: How failed requests are tried again.
-        sleep: How the pauses between attempts are waited for; another one in tests.
+        pace: The most that is asked of the registry; None for no limit.
+        sleep: How pauses are waited for; another one in tests.
     """
 
     def __init__(
@@ -130,11 +134,16 @@ class Session:
         *,
         connections: int,
         rules: RetryRules,
+        pace: Pace | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._root = httpx.URL(endpoint.url)
         self._rules = rules
         self._sleep = sleep
+        self._pacer = Pacer(pace or NO_LIMIT, sleep=sleep)
+        # For requests without a stream: one that fills an upload may wait for one that reads, and
+        # must not hold the place that this one needs.
+        self._at_once = AdaptiveLimit(connections)
         self.authorizer = Authorizer(endpoint, self._ask_token_service)
         self._http = httpx.AsyncClient(
             verify=tls.context_for(endpoint),
@@ -144,6 +153,9 @@ class Session:
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             # The proxy of the environment is for the world outside of this machine.
             trust_env=not is_loopback(self._root),
+            # None are kept: registries that also have web pages take whoever sends one for a
+            # browser, and want from it what only browsers have.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     def url(self, path: str, **query: str) -> httpx.URL:
@@ -181,6 +193,10 @@ class Session:
             )
         return url
 
+    def persistence(self) -> Persistence:
+        """Return what counts the failures of something that is continued where it broke."""
+        return Persistence(self._rules, sleep=self._sleep)
+
     async def ask(self, request: Request, *, limit_bytes: int = MAX_ERROR_BODY_BYTES) -> Answer:
         """Send a request and read its answer, again and again where that may help.
 
@@ -207,7 +223,7 @@ class Session:
         Raises:
             RegistryError: The registry does not answer, or with another status than expected.
         """
-        response = await self._respond(request, content)
+        response = await self._respond(request, self._paced(content))
         return await _read(response, request.attempt, MAX_ERROR_BODY_BYTES)
 
     @asynccontextmanager
@@ -229,7 +245,7 @@ class Session:
         response = await retry.call(self._rules, once, sleep=self._sleep)
         try:
             async with aclosing(_pieces(response, request.attempt)) as pieces:
-                yield OpenAnswer(response.status_code, response.headers, pieces)
+                yield OpenAnswer(response.status_code, response.headers, self._paced(pieces))
         finally:
             await response.aclose()
 
@@ -238,7 +254,33 @@ class Session:
         await self.authorizer.aclose()
         await self._http.aclose()
 
+    async def _paced(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        async for piece in pieces:
+            await self._pacer.before_bytes(len(piece))
+            yield piece
+
     async def _respond(
+        self, request: Request, content: AsyncIterator[bytes] | None
+    ) -> httpx.Response:
+        """Respond in turn; see ``_respond_at_once``."""
+        if content is not None:
+            return await self._respond_at_once(request, content)
+        entered_at = await self._at_once.enter()
+        try:
+            response = await self._respond_at_once(request, None)
+        except RegistryError as error:
+            if isinstance(error, RateLimitedError):
+                self._at_once.slow_down(entered_at)
+            elif not error.retryable:
+                self._at_once.went_well()
+            raise
+        else:
+            self._at_once.went_well()
+            return response
+        finally:
+            self._at_once.leave()
+
+    async def _respond_at_once(
         self, request: Request, content: AsyncIterator[bytes] | None
     ) -> httpx.Response:
         """Return an expected answer, its body not read yet; raise for every other one."""
@@ -251,7 +293,9 @@ class Session:
         if not self._asks_who_we_are(response):
             raise error
         challenges = response.headers.get_list("www-authenticate")
-        better = await self.authorizer.answer(attempt, challenges, request.scopes, authorization)
+        better = await self.authorizer.answer(
+            attempt, challenges, request.scopes, authorization, codes=error.codes
+        )
         if better is not None and content is None:
             response = await self._follow(request, None, better)
             if response.status_code in request.expected:
@@ -331,6 +375,7 @@ class Session:
         headers = dict(request.headers)
         if authorization is not None:
             headers["Authorization"] = authorization
+        await self._pacer.before_request()
         try:
             message = self._http.build_request(
                 attempt.method,
@@ -343,9 +388,12 @@ class Session:
         except _FAILURES as error:
             raise from_exception(error, attempt) from error
 
-    async def _ask_token_service(self, attempt: Attempt, headers: Mapping[str, str]) -> bytes:
+    async def _ask_token_service(
+        self, attempt: Attempt, headers: Mapping[str, str], content: bytes
+    ) -> bytes:
         """Ask once: what needs the token is what is tried again."""
-        response = await self._transmit(Request(attempt, headers=headers), attempt, None, None)
+        request = Request(attempt, headers=headers, content=content)
+        response = await self._transmit(request, attempt, None, None)
         body = await _beginning(response, attempt)
         if response.status_code != HTTPStatus.OK:
             raise from_response(attempt, response.status_code, response.headers, body)

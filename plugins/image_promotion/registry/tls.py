@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httpx
 
@@ -30,17 +31,23 @@ def context_for(endpoint: RegistryEndpoint) -> ssl.SSLContext:
     Raises:
         ConnectionSettingsError: The CA certificate is not PEM.
     """
+    try:
+        return _context(endpoint.ca_certificate, skips=endpoint.skip_tls_verification)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConnectionSettingsError(
+            "the CA certificate cannot be read as PEM",
+            connection_id=endpoint.connection_id,
+            field="ca_certificate",
+        ) from error
+
+
+# Reading the system's authorities takes some 30 ms, and both ends of a copy mostly want the same.
+@lru_cache(maxsize=8)
+def _context(ca_certificate: str | None, *, skips: bool) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    if endpoint.ca_certificate is not None:
-        try:
-            context.load_verify_locations(cadata=endpoint.ca_certificate)
-        except (ssl.SSLError, ValueError) as error:
-            raise ConnectionSettingsError(
-                "the CA certificate cannot be read as PEM",
-                connection_id=endpoint.connection_id,
-                field="ca_certificate",
-            ) from error
-    if endpoint.skip_tls_verification:
+    if ca_certificate is not None:
+        context.load_verify_locations(cadata=ca_certificate)
+    if skips:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

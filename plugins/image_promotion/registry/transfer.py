@@ -8,54 +8,31 @@ half-copied is ever visible under one; and a repeated copy skips what an earlier
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
 
-from image_promotion.errors import (
-    ContentMismatchError,
-    PromotionError,
-    ProtocolViolationError,
-    RegistryError,
-    Subject,
-    UnreachableError,
-)
+from image_promotion.errors import ProtocolViolationError, RegistryError
+from image_promotion.registry.arrivals import Arrivals
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.manifest import ImageIndex, Manifest
 from image_promotion.registry.manifest_tree import read_by_height
-from image_promotion.registry.retry import RetryRules, call
+from image_promotion.registry.passage import (
+    BlobOutcome,
+    Route,
+    TransferProgress,
+    bring_blobs,
+    errors_about,
+)
+from image_promotion.registry.retry import RetryRules
 from image_promotion.registry.store import Store
 
 BLOB_RETRY = RetryRules(attempts=3)
 """How often the whole passage of one blob is tried; the store retries single requests by itself."""
 
-
-class BlobOutcome(StrEnum):
-    """How a blob came to be at the target."""
-
-    COPIED = "copied"
-    SKIPPED = "skipped"
-    MOUNTED = "mounted"
-
-
-class TransferProgress(Protocol):
-    """Who wants to know how far a transfer has come; called from the event loop, so never slow."""
-
-    def planned(self, blobs: int, size_bytes: int) -> None:
-        """Learn, once, how many blobs must be sent and how large they are together.
-
-        What the target had already, or shares by a mount, is not among them.
-        """
-
-    def advanced(self, size_bytes: int) -> None:
-        """Learn that bytes of a blob were sent; negative when a broken attempt is taken back."""
-
-    def blob_done(self, blob: Descriptor, how: BlobOutcome) -> None:
-        """Learn that a blob is at the target now."""
+MOST_PASSES = 3
+"""How often blobs are looked for when a registry says that a manifest lacks one of them."""
 
 
 class _NoProgress:
@@ -149,6 +126,7 @@ async def copy_image(
     progress: TransferProgress = NO_PROGRESS,
     concurrency: int = 4,
     retry: RetryRules = BLOB_RETRY,
+    arrivals: Arrivals | None = None,
 ) -> TransferReport:
     """Bring an image to another store, by digest and without a tag.
 
@@ -167,6 +145,7 @@ async def copy_image(
         progress: Who wants to know how far it has come.
         concurrency: How many requests, and so how many blobs, are under way at a time.
         retry: How often a blob whose stream breaks is read and sent again from its start.
+        arrivals: What the run has brought there so far; None when this copy is alone.
 
     Returns:
         What was copied, skipped and mounted.
@@ -181,8 +160,8 @@ async def copy_image(
     Source: OCI Distribution Specification 1.1, "Push": blobs before the manifest that names them.
     """
     started_s = time.monotonic()
-    route = _Route(source, source_repository, target, target_repository, digest)
-    with _errors_about(source, source_repository, digest):
+    route = Route(source, source_repository, target, target_repository, digest)
+    with errors_about(source, source_repository, digest):
         levels = await read_by_height(source, source_repository, digest, concurrency)
         content = _content(levels)
         foreign = await ask_each(
@@ -195,48 +174,86 @@ async def copy_image(
         for layer, size_bytes in zip(content.foreign_layers, foreign, strict=True)
         if size_bytes is not None
     )
-    with _errors_about(target, target_repository, digest):
-        without_sending = await ask_each(
-            lambda blob: _bring_without_sending(route, blob), blobs, at_once=concurrency
-        )
-        outcomes = tuple(how or BlobOutcome.COPIED for how in without_sending)
-        done = tuple(zip(blobs, outcomes, strict=True))
-        # The largest start first, so that none of them is left running alone at the end.
-        to_send = sorted(
-            (blob for blob, how in done if how is BlobOutcome.COPIED),
-            key=lambda blob: blob.size_bytes,
-            reverse=True,
-        )
-        progress.planned(len(to_send), sum(blob.size_bytes for blob in to_send))
-        for blob, how in done:
-            if how is not BlobOutcome.COPIED:
-                progress.blob_done(blob, how)
-        await ask_each(
-            lambda blob: _send_blob(route, blob, progress, retry), to_send, at_once=concurrency
-        )
-        manifests_copied = 0
-        for level in levels:
-            put = await ask_each(
-                lambda manifest: _put_if_missing(target, target_repository, manifest),
-                level,
-                at_once=concurrency,
+    arrivals = arrivals or Arrivals()
+    with errors_about(target, target_repository, digest):
+        passes_left = MOST_PASSES
+        while True:
+            outcomes = await bring_blobs(
+                route,
+                blobs,
+                arrivals=arrivals,
+                progress=progress,
+                concurrency=concurrency,
+                retry=retry,
             )
-            manifests_copied += sum(put)
+            passes_left -= 1
+            try:
+                manifests_copied = await _put_manifests(route, levels, outcomes, concurrency)
+            except RegistryError as error:
+                if not passes_left or not _lacks_a_blob(error):
+                    raise
+                arrivals.forget(route.place)
+            else:
+                break
+    hows = tuple(outcomes.values())
     return TransferReport(
-        blobs_copied=outcomes.count(BlobOutcome.COPIED),
-        blobs_skipped=outcomes.count(BlobOutcome.SKIPPED),
-        blobs_mounted=outcomes.count(BlobOutcome.MOUNTED),
-        bytes_copied=_size_bytes(done, BlobOutcome.COPIED),
-        bytes_skipped=_size_bytes(done, BlobOutcome.SKIPPED),
-        bytes_mounted=_size_bytes(done, BlobOutcome.MOUNTED),
+        blobs_copied=hows.count(BlobOutcome.COPIED),
+        blobs_skipped=hows.count(BlobOutcome.SKIPPED),
+        blobs_mounted=hows.count(BlobOutcome.MOUNTED),
+        bytes_copied=_size_bytes(outcomes, BlobOutcome.COPIED),
+        bytes_skipped=_size_bytes(outcomes, BlobOutcome.SKIPPED),
+        bytes_mounted=_size_bytes(outcomes, BlobOutcome.MOUNTED),
         manifests_copied=manifests_copied,
         manifests_skipped=len(content.manifests) - manifests_copied,
         seconds=time.monotonic() - started_s,
     )
 
 
+async def _put_manifests(
+    route: Route,
+    levels: Sequence[Sequence[Manifest]],
+    outcomes: Mapping[Descriptor, BlobOutcome],
+    concurrency: int,
+) -> int:
+    """Put the manifests, children before parents; return how many were not there."""
+    arrived = {blob.digest for blob, how in outcomes.items() if how is not BlobOutcome.SKIPPED}
+
+    async def put(manifest: Manifest) -> bool:
+        """Put a manifest by digest where it is not; say whether it was put."""
+        parts = () if isinstance(manifest, ImageIndex) else manifest.blobs
+        # A manifest of which a blob was missing is hardly there; then asking first costs more.
+        is_new = any(part.digest in arrived for part in parts)
+        if not is_new and await route.target.has_manifest(route.target_repository, manifest.digest):
+            return False
+        await route.target.put_manifest(route.target_repository, manifest.digest, manifest)
+        return True
+
+    copied = 0
+    for level in levels:
+        copied += sum(await ask_each(put, level, at_once=concurrency))
+    return copied
+
+
+def _lacks_a_blob(error: RegistryError) -> bool:
+    """Say whether a registry refused a manifest for want of what it names.
+
+    It was there a moment ago, or was taken to be. CNCF distribution on a file system loses sight
+    of a blob while somebody else sends it into the same repository; and finds its own record of it
+    invalid while that is written.
+    """
+    return any(code.code in _CODES_OF_MISSING_BLOBS for code in error.codes)
+
+
+_CODES_OF_MISSING_BLOBS = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "DIGEST_INVALID")
+
+
 async def list_content(
-    store: Store, repository: str, digest: Digest, *, concurrency: int = 4
+    store: Store,
+    repository: str,
+    digest: Digest,
+    *,
+    concurrency: int = 4,
+    image: Manifest | None = None,
 ) -> ImageContent:
     """Find all that belongs to an image, by reading its manifests.
 
@@ -245,6 +262,7 @@ async def list_content(
         repository: Its repository, as policies name it.
         digest: The image: a manifest or an index.
         concurrency: How many manifests are read at a time.
+        image: The image's own manifest, where it was read already; it is held against the digest.
 
     Returns:
         Its manifests and blobs. That the blobs are there is not checked.
@@ -256,8 +274,8 @@ async def list_content(
         ProtocolViolationError: A manifest is broken.
         RegistryError: The registry refuses, or does not answer.
     """
-    with _errors_about(store, repository, digest):
-        return _content(await read_by_height(store, repository, digest, concurrency))
+    with errors_about(store, repository, digest):
+        return _content(await read_by_height(store, repository, digest, concurrency, image=image))
 
 
 def readable_size(size_bytes: float) -> str:
@@ -281,21 +299,6 @@ def readable_size(size_bytes: float) -> str:
 _NEXT_UNIT = 999.95
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """The two ends of one transfer, and the image that passes."""
-
-    source: Store
-    source_repository: str
-    target: Store
-    target_repository: str
-    image: Digest
-
-    @property
-    def can_mount(self) -> bool:
-        return self.source.identity == self.target.identity
-
-
 def _content(levels: Sequence[Sequence[Manifest]]) -> ImageContent:
     blobs: dict[Digest, Descriptor] = {}
     foreign: dict[Digest, Descriptor] = {}
@@ -315,98 +318,8 @@ def _content(levels: Sequence[Sequence[Manifest]]) -> ImageContent:
     )
 
 
-async def _bring_without_sending(route: _Route, blob: Descriptor) -> BlobOutcome | None:
-    """See whether the target has a blob, or can share it; None when its bytes must be sent."""
-    if await _target_has(route, blob):
-        return BlobOutcome.SKIPPED
-    if route.can_mount and await _mounted(route, blob):
-        return BlobOutcome.MOUNTED
-    return None
-
-
-async def _target_has(route: _Route, blob: Descriptor) -> bool:
-    size_bytes = await route.target.blob_size(route.target_repository, blob.digest)
-    if size_bytes is None:
-        return False
-    if size_bytes != blob.size_bytes:
-        raise ContentMismatchError(
-            f"the target holds the blob {blob.digest} in another size than the manifest says",
-            expected=f"{blob.size_bytes} bytes",
-            actual=f"{size_bytes} bytes",
-        )
-    return True
-
-
-async def _mounted(route: _Route, blob: Descriptor) -> bool:
-    try:
-        return await route.target.mount_blob(
-            route.target_repository,
-            blob.digest,
-            route.source.full_repository(route.source_repository),
-        )
-    except RegistryError as error:
-        # Where no answer comes, or none for now, sending fails as well. A refusal makes the bytes
-        # travel: the target's account need not be one that may read the source, and not all
-        # registries that cannot mount say so by beginning an upload.
-        if isinstance(error, UnreachableError) or error.retryable:
-            raise
-        return False
-
-
-async def _send_blob(
-    route: _Route, blob: Descriptor, progress: TransferProgress, retry: RetryRules
-) -> None:
-    await call(retry, lambda: _send_blob_once(route, blob, progress))
-    progress.blob_done(blob, BlobOutcome.COPIED)
-
-
-async def _send_blob_once(route: _Route, blob: Descriptor, progress: TransferProgress) -> None:
-    """Read a blob from its start and send it."""
-    sent_bytes = 0
-
-    async def counted(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        nonlocal sent_bytes
-        with _errors_about(route.source, route.source_repository, route.image):
-            async for piece in pieces:
-                sent_bytes += len(piece)
-                progress.advanced(len(piece))
-                yield piece
-
-    try:
-        async with AsyncExitStack() as opened:
-            # Not one "async with" for both: an error of the target would pass for the source's.
-            with _errors_about(route.source, route.source_repository, route.image):
-                pieces = await opened.enter_async_context(
-                    route.source.open_blob(route.source_repository, blob)
-                )
-            stream = await opened.enter_async_context(aclosing(counted(pieces)))
-            await route.target.put_blob(route.target_repository, blob, stream)
-    except BaseException:
-        if sent_bytes:
-            progress.advanced(-sent_bytes)
-        raise
-
-
-async def _put_if_missing(target: Store, repository: str, manifest: Manifest) -> bool:
-    """Put a manifest by digest where it is not; say whether it was put."""
-    if await target.has_manifest(repository, manifest.digest):
-        return False
-    await target.put_manifest(repository, manifest.digest, manifest)
-    return True
-
-
-@contextmanager
-def _errors_about(store: Store, repository: str, digest: Digest) -> Iterator[None]:
-    """Tell each error that passes what it is about, as far as it does not know by itself."""
-    try:
-        yield
-    except PromotionError as error:
-        error.about(Subject(registry=store.name, repository=repository, digest=str(digest)))
-        raise
-
-
-def _size_bytes(done: Sequence[tuple[Descriptor, BlobOutcome]], how: BlobOutcome) -> int:
-    return sum(blob.size_bytes for blob, outcome in done if outcome is how)
+def _size_bytes(outcomes: Mapping[Descriptor, BlobOutcome], how: BlobOutcome) -> int:
+    return sum(blob.size_bytes for blob, outcome in outcomes.items() if outcome is how)
 
 
 def _counted(number: int, noun: str) -> str:

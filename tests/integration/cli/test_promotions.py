@@ -77,6 +77,14 @@ def test_every_documented_field_is_in_the_json_and_no_other(place: Workplace) ->
     reference = records([place.promotion("reference", "debian:12", "--json").json])
     invalid = records([place.promotion("reference", "Debian", "--json").json])
 
+    source, target = f"{place.source.host}/{SOURCE}", f"{place.target.host}/{TARGET}"
+    copied = records(
+        [
+            place.promotion("copy", f"{source}:2.0-stable", f"{target}:{tag}", *more, "--json").json
+            for tag, more in (("a", ()), ("b", ("--referrers", "--platform", "linux/amd64")))
+        ]
+    )
+
     promotions = [each for one in run for each in records(one["promotions"])]
     outer = [each for one in (*plan, *history) for each in records(one["reasons"])]
     reasons = [*outer, *(each for one in outer for each in records(one["parts"]))]
@@ -87,6 +95,9 @@ def test_every_documented_field_is_in_the_json_and_no_other(place: Workplace) ->
         "history": fields_of(history),
         "reason": fields_of(reasons),
         "promotion": fields_of([*promotions, *records([history[0]["promotion"]])]),
+        "copy": fields_of(copied),
+        "copy, verified": fields_of(records([each["verified"] for each in copied])),
+        "copy, referrers": fields_of(records([copied[1]["referrers"]])),
         "reference": fields_of(reference),
         "reference, invalid": fields_of(invalid),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import struct
 import subprocess
 import termios
@@ -13,7 +14,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import NAME, PROMOTION, TARGET, Workplace
+from sandbox.fault_proxy import FaultProxy
+from sandbox.faults import Hold
+from sandbox.image_layers import noise_layer
+from sandbox.sample_images import push_image
+from tests.integration.cli.conftest import (
+    NAME,
+    PASSWORD,
+    PROMOTION,
+    SOURCE,
+    TARGET,
+    USER,
+    Workplace,
+)
+
+DEADLINE_S = 30.0
 
 _ORDERS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -85,3 +100,44 @@ def test_a_run_shows_progress_and_leaves_the_result_alone(
     assert "\x1b[?25h" in text, "the cursor is not given back"
     assert "1 verified" in text
     assert (tmp_path / "ledger.db").exists()
+
+
+def test_a_copy_shows_bytes_rate_and_time_left_while_it_is_under_way(place: Workplace) -> None:
+    # More than the machine's own buffers hold, so that it cannot all be on its way at once.
+    push_image(
+        place.source.url, SOURCE, "1", layers=[noise_layer(32_000_000)], auth=(USER, PASSWORD)
+    )
+    hold = Hold(after_bytes=1_000_000)
+    with FaultProxy(place.target.url) as proxy:
+        for method in ("POST", "PATCH", "PUT"):
+            proxy.on(method, "/blobs/uploads/", hold, times=None)
+        ours, theirs = os.openpty()
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        process = subprocess.Popen(
+            [PROMOTION, "copy", f"{place.source.host}/{SOURCE}:1", f"{proxy.host}/{TARGET}"],
+            env={**place.environment, "TERM": "xterm-256color"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        try:
+            drawn = read_until(ours, re.compile(r"[\d.]+/32\.0 MB +([\d.]+ \S+/s|\?) +[\d:-]+"))
+            hold.release()
+            drawn += read_until(ours, re.compile(r"is verified: 32\.0 MB copied"))
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
+    assert f"{SOURCE}:1 -> {TARGET}" in drawn
+    assert "\x1b[?25h" in drawn, "the cursor is not given back"
+
+
+def read_until(terminal: int, wanted: re.Pattern[str]) -> str:
+    """Read what is written to a terminal until something stands there; fail if it never does."""
+    written = b""
+    while not wanted.search(_ORDERS.sub("", written.decode(errors="replace"))):
+        ready, _, _ = select.select([terminal], [], [], DEADLINE_S)
+        assert ready, f"{wanted.pattern} was not written: {written!r}"
+        written += os.read(terminal, 65536)
+    return written.decode(errors="replace")

@@ -122,9 +122,9 @@ async def test_reading_asks_for_pull_and_writing_for_push(
     pushed = push_image(dev.url, "any", "1.0", layers=LAYERS)
     async with client_of(dev) as source, place.client("writer") as target:
         await copy_image(source, "any", digest_of(pushed), target, TARGET)
+    # Small blobs and what lists them are sent without asking for them first.
     assert {request.scopes for request in place.tokens.requests} == {
-        (f"repository:{TARGET}:pull",),
-        (f"repository:{TARGET}:pull,push",),
+        (f"repository:{TARGET}:pull,push",)
     }
     RawRegistry(place.registry, auth=place.tokens.pusher_auth(TARGET)).assert_holds(TARGET, pushed)
 
@@ -185,6 +185,24 @@ async def test_a_wrong_password_is_refused_by_the_token_service(place: Place) ->
     assert caught.value.status == 401
     assert caught.value.url.startswith(place.tokens.realm)
     assert "canary" not in repr(caught.value) + str(caught.value)
+
+
+async def test_an_identity_token_without_a_name_opens_a_registry(place: Place) -> None:
+    place.tokens.users["helper"] = User("unused", {"dev/*": PULL}, identity_token="canary-i")
+    async with client_of(place.registry, password="canary-i") as client:
+        found = await client.resolve(SOURCE, "1.0")
+    assert found is not None
+    assert found.digest == digest_of(place.image)
+    assert [request.method for request in place.tokens.requests] == ["POST"]
+    assert place.tokens.requests[0].scopes == (f"repository:{SOURCE}:pull",)
+
+
+async def test_an_identity_token_that_nobody_knows_is_refused(place: Place) -> None:
+    async with client_of(place.registry, password="canary-nobodys") as client:
+        with pytest.raises(AuthenticationError) as caught:
+            await client.resolve(SOURCE, "1.0")
+    assert "canary" not in repr(caught.value) + str(caught.value)
+    assert [request.method for request in place.tokens.requests] == ["POST", "GET"]
 
 
 async def test_who_may_not_write_is_told_so_and_leaves_nothing(

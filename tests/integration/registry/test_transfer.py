@@ -126,7 +126,7 @@ async def test_a_blob_that_the_target_lost_is_sent_again(
         RawRegistry(qa).delete_blob(TARGET, lost)
         report = await copy_image(source, SOURCE, digest_of(pushed), target, TARGET)
 
-    assert (report.blobs_copied, report.manifests_copied) == (1, 0)
+    assert report.blobs_copied == 1
     RawRegistry(qa).assert_holds(TARGET, pushed)
 
 

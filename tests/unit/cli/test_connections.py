@@ -83,6 +83,18 @@ def test_a_connection_becomes_an_endpoint() -> None:
     assert endpoint.skip_tls_verification
 
 
+def test_a_connection_may_lead_to_a_folder() -> None:
+    text = json.dumps(
+        {
+            "conn_type": "container_registry",
+            "host": "/mnt/Transfer",
+            "extra": {"registry_type": "oci_layout"},
+        }
+    )
+    endpoint = find_endpoint("disk", {"AIRFLOW_CONN_DISK": text})
+    assert endpoint.folder == Path("/mnt/Transfer")
+
+
 @pytest.mark.parametrize("environ", [{}, {"AIRFLOW_CONN_DEV_REGISTRY": "  "}])
 def test_a_missing_connection_is_told_which_variable_to_set(environ: dict[str, str]) -> None:
     with pytest.raises(ConnectionSettingsError, match="Set AIRFLOW_CONN_DEV_REGISTRY") as refused:

@@ -6,7 +6,7 @@ import pytest
 
 from image_promotion.errors import LedgerError
 from image_promotion.ledger.ledger import Ledger
-from image_promotion.ledger.records import Outcome, Promotion, State, TransferFigures
+from image_promotion.ledger.records import Outcome, Promotion, State, Step, TransferFigures
 from tests.support.ledger_story import Story, new_promotion
 
 P, C, T, V, F, S = State
@@ -285,3 +285,28 @@ def test_a_conflict_decided_after_a_plan_keeps_the_promotion_apart(story: Story)
     conflict, promote = story.ledger.history()
     assert conflict.promotion is None
     assert promote.promotion == promotion
+
+
+def test_of_many_steps_those_that_cannot_be_taken_hold_no_other_up(story: Story) -> None:
+    copied = story.promotion_in(State.COPIED, tag="a")
+    planned = story.promotion_in(State.PLANNED, tag="b")
+    verified = story.promotion_in(State.VERIFIED, tag="c")
+
+    refused = story.ledger.advance_all(
+        [
+            Step(promotion.id, State.TAGGED, story.now(), "advancing", "set")
+            for promotion in (copied, planned, verified)
+        ]
+    )
+
+    assert set(refused) == {planned.id}
+    states = [each.state for each in story.ledger.promotions([verified.id, planned.id, copied.id])]
+    assert states == [State.VERIFIED, State.PLANNED, State.TAGGED]
+    assert story.ledger.transitions(copied.id)[-1].detail == "set"
+
+
+def test_of_many_promotions_one_that_is_not_known_is_an_error(story: Story) -> None:
+    known = story.promotion_in(State.COPIED)
+
+    with pytest.raises(LedgerError, match=f"no promotion {known.id + 1}"):
+        story.ledger.promotions([known.id, known.id + 1])

@@ -38,6 +38,8 @@ def test_a_policy_is_said_in_words() -> None:
             "there when the policy was made or changed do not count."
         ),
         "",
+        "Signatures, SBOMs and whatever else is attached to an image go with it.",
+        "",
         (
             "Runs at `0 3 * * *` (Europe/Berlin) and when an event says that something arrived at "
             "its source."
@@ -51,6 +53,14 @@ def test_a_manual_policy_that_keeps_tags_says_so() -> None:
     assert "under the tag it has." in text
     assert "Runs when somebody triggers it." in text
     assert text.startswith("Promotes")
+
+
+def test_what_goes_along_with_an_image_is_said() -> None:
+    nothing = policy_with(referrers={"carry": "none"}).describe()
+    some = policy_with(referrers={"artifact_types": ["application/spdx+json", "*sig*"]}).describe()
+
+    assert "is attached to an image stay behind." in nothing
+    assert "these types go with it: `application/spdx+json`, `*sig*`." in some
 
 
 def test_markdown_makes_nothing_of_an_expression() -> None:

@@ -12,7 +12,7 @@ from tests.support.policies import TEXT, text_with
 TRIGGER = "{ends_with: -stable}"
 OPERATORS = "equals, starts_with, ends_with, contains, is_one_of, is_not_one_of, matches, semver"
 KINDS = "tag, component, vulnerabilities, license, updated, any, all, not"
-TOP = "name, description, source, target, triggers, schedule, existing_images, limits"
+TOP = "name, description, source, target, triggers, schedule, existing_images, referrers, limits"
 BOUND = 'one of >= > = != <= < and a whole number, in quotes, such as "= 0"'
 CODES = "%n %A %a %w %d %B %b %m %Y %y %H %I %p %M %S %f %Z %j %W %{group}"
 CRON = 'manual, or a cron expression of five fields in quotes, such as "*/5 * * * *"'

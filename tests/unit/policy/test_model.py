@@ -25,6 +25,8 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
     assert policy.target.existing_tag is ExistingTag.FAIL
     assert policy.existing_images is ExistingImages.CONSIDER
     assert (policy.limits.images_per_run, policy.limits.tasks_per_run) == (1000, 50)
+    assert not policy.referrers.carries_nothing
+    assert policy.referrers.wants("application/spdx+json")
 
 
 def test_all_triggers_of_a_policy_must_hold() -> None:
@@ -58,6 +60,10 @@ def test_all_triggers_of_a_policy_must_hold() -> None:
         ({"target": {"tag": "%n-%Z", "timezone": "Etc/GMT-14"}}, "%Z gives '+14'"),
         ({"target": {"tag": "%{1}"}}, "there is no group %{1}"),
         ({"triggers": []}, "needs at least one trigger"),
+        ({"referrers": {"carry": "some"}}, "'all' or 'none'"),
+        ({"referrers": {"artifact_types": []}}, "needs at least one value"),
+        ({"referrers": {"artifact_types": ["an sbom"]}}, "'an sbom' is no artifact type"),
+        ({"referrers": {"carry": "none", "artifact_types": ["a/b"]}}, "says that nothing does"),
         ({"existing_images": "maybe"}, "'consider' or 'ignore'"),
         ({"limits": {"images_per_run": 0}}, "greater than or equal to 1"),
         ({"limits": {"images_per_run": "5"}}, "valid integer"),
@@ -218,3 +224,36 @@ def test_the_document_is_json_whose_keys_are_those_of_the_file() -> None:
 
     assert document["triggers"] == [{"not": {"tag": {"equals": ["é"]}}}]
     assert set(document_of()) <= set(document)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "artifact_type", "wanted"),
+    [
+        (["application/spdx+json"], "application/spdx+json", True),
+        (["application/spdx+json"], "Application/SPDX+JSON", True),
+        (["application/spdx+json"], "application/spdx+json2", False),
+        (["application/spdx.json"], "application/spdx+json", False),
+        (["application/vnd.dev.sigstore.*"], "application/vnd.dev.sigstore.bundle.v0.3+json", True),
+        (["application/vnd.dev.sigstore.*"], "application/vnd.dev.cosign.x", False),
+        (["*sbom*", "text/*"], "text/plain", True),
+        (["*"], "anything, as a registry says\n", True),
+    ],
+)
+def test_artifact_types_are_wanted_by_pattern(
+    patterns: list[str], artifact_type: str, wanted: bool
+) -> None:
+    policy = policy_with(referrers={"artifact_types": patterns})
+
+    assert policy.referrers.wants(artifact_type) is wanted
+
+
+def test_a_policy_that_carries_nothing_wants_nothing() -> None:
+    assert not policy_with(referrers={"carry": "none"}).referrers.wants("application/spdx+json")
+
+
+def test_what_goes_along_is_part_of_the_version_and_the_default_is_not() -> None:
+    usual = policy_with()
+
+    assert policy_with(referrers={"carry": "all"}).hash == usual.hash
+    assert policy_with(referrers={"carry": "none"}).hash != usual.hash
+    assert policy_with(referrers={"artifact_types": ["a/b"]}).hash != usual.hash

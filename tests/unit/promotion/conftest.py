@@ -112,7 +112,9 @@ class World:
                         promotion, source=self.source, target=self.target, journal=journal
                     )
                 case Stage.VERIFY:
-                    return await verify(promotion, target=self.target, journal=journal)
+                    return await verify(
+                        promotion, source=self.source, target=self.target, journal=journal
+                    )
 
         return await carry_out(stage, ids, act, journal=journal)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from image_promotion.ledger.records import Outcome, State
-from image_promotion.promotion.evaluation import ImageDecision
+from image_promotion.promotion.decision import ImageDecision
 from image_promotion.registry.digest import Digest
 from tests.unit.promotion.conftest import SOURCE, START, TARGET, World, policy_of
 

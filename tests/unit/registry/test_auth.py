@@ -6,11 +6,18 @@ import asyncio
 import json
 from base64 import b64decode
 from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
 
-from image_promotion.errors import AuthenticationError, ProtocolViolationError, UnreachableError
+from image_promotion.errors import (
+    AuthenticationError,
+    ProtocolViolationError,
+    RegistryCode,
+    RegistryError,
+    UnreachableError,
+)
 from image_promotion.registry.auth import Authorizer
 from image_promotion.registry.challenge import pull_scope, push_scope
 from image_promotion.registry.endpoint import RegistryEndpoint
@@ -31,11 +38,20 @@ class Service:
     def __init__(self, **answer: object) -> None:
         self.answer = answer
         self.asked: list[tuple[httpx.URL, Mapping[str, str]]] = []
+        self.forms: list[dict[str, str]] = []
+        self.refused: frozenset[str] = frozenset()
         self.failures: list[Exception] = []
         self.gate: asyncio.Event | None = None
         self.now_s = 1000.0
 
-    async def __call__(self, attempt: Attempt, headers: Mapping[str, str]) -> bytes:
+    async def __call__(self, attempt: Attempt, headers: Mapping[str, str], content: bytes) -> bytes:
+        if content:
+            form = dict(parse_qsl(content.decode(), strict_parsing=True))
+            self.forms.append(form)
+            if form["grant_type"] in self.refused:
+                raise AuthenticationError("no", status=401)
+        elif "GET" in self.refused:
+            raise RegistryError("no", status=405)
         self.asked.append((attempt.url, headers))
         number = len(self.asked)
         if self.gate is not None:
@@ -285,3 +301,97 @@ async def test_a_token_service_that_talks_nonsense_is_a_violation(
 async def test_oauths_name_of_the_token_is_read_too() -> None:
     service = Service(token=None, access_token="by-oauth")
     assert await authorizer(service).answer(ATTEMPT, [BEARER], PULL, None) == "Bearer by-oauth"
+
+
+# ---- OAuth2
+
+
+async def test_a_secret_without_a_name_is_offered_as_a_refresh_token_in_a_form() -> None:
+    service = Service()
+    auth = authorizer(service, username=None)
+    assert await auth.answer(ATTEMPT, [BEARER], PULL, None) == "Bearer t1"
+    url, headers = service.asked[0]
+    assert str(url) == REALM
+    assert "Authorization" not in headers
+    assert service.forms == [
+        {
+            "grant_type": "refresh_token",
+            "refresh_token": PASSWORD,
+            "client_id": "image-promotion",
+            "service": "registry.example",
+            "scope": "repository:a/b:pull",
+        }
+    ]
+
+
+async def test_an_access_token_that_is_no_refresh_token_is_used_as_a_password_from_then_on() -> (
+    None
+):
+    service = Service()
+    service.refused = frozenset({"refresh_token"})
+    auth = authorizer(service, username=None)
+    await auth.answer(ATTEMPT, [BEARER], PULL, None)
+    await auth.answer(ATTEMPT, [BEARER], (push_scope("a/b"),), None)
+    assert len(service.forms) == 1
+    assert [login_in(headers["Authorization"]) for _, headers in service.asked] == [
+        f"<token>:{PASSWORD}"
+    ] * 2
+
+
+@pytest.mark.parametrize("username", ["robot", None])
+async def test_a_refresh_token_that_the_service_gives_takes_the_place_of_the_password(
+    username: str | None,
+) -> None:
+    service = Service(refresh_token="canary-refresh")
+    auth = authorizer(service, username=username)
+    await auth.answer(ATTEMPT, [BEARER], PULL, None)
+    await auth.answer(ATTEMPT, [BEARER], (push_scope("a/b"),), None)
+    assert service.forms[-1]["refresh_token"] == "canary-refresh"
+    assert service.forms[-1]["scope"] == "repository:a/b:pull,push"
+    assert "canary" not in repr(vars(auth)["_tokens"])
+
+
+async def test_a_refresh_token_is_for_the_service_that_gave_it() -> None:
+    service = Service(refresh_token="canary-refresh")
+    auth = authorizer(service)
+    await auth.answer(ATTEMPT, [BEARER], PULL, None)
+    await auth.answer(ATTEMPT, ['Bearer realm="https://other.example/token"'], PULL, None)
+    assert service.forms == []
+
+
+async def test_a_refresh_token_that_has_expired_is_replaced_by_the_password() -> None:
+    service = Service(refresh_token="canary-refresh")
+    auth = authorizer(service)
+    await auth.answer(ATTEMPT, [BEARER], PULL, None)
+    service.refused = frozenset({"refresh_token"})
+    await auth.answer(ATTEMPT, [BEARER], (push_scope("a/b"),), None)
+    assert login_in(service.asked[-1][1]["Authorization"]) == f"robot:{PASSWORD}"
+
+
+async def test_an_anonymous_connection_keeps_no_refresh_token() -> None:
+    service = Service(refresh_token="somebody")
+    auth = authorizer(service, username=None, password=None)
+    await auth.answer(ATTEMPT, [BEARER], PULL, None)
+    await auth.answer(ATTEMPT, [BEARER], (push_scope("a/b"),), None)
+    assert service.forms == []
+
+
+async def test_a_token_service_that_takes_forms_alone_gets_the_password_in_one() -> None:
+    service = Service()
+    service.refused = frozenset({"GET"})
+    assert await authorizer(service).answer(ATTEMPT, [BEARER], PULL, None) == "Bearer t1"
+    (form,) = service.forms
+    assert (form["grant_type"], form["username"], form["password"]) == (
+        "password",
+        "robot",
+        PASSWORD,
+    )
+
+
+@pytest.mark.parametrize("challenge", [BASIC, "Negotiate"])
+async def test_a_login_that_is_missing_is_told_with_what_the_registry_said(challenge: str) -> None:
+    auth = authorizer(Service(), username=None, password=None)
+    codes = (RegistryCode("UNAUTHORIZED", "sign in first"),)
+    with pytest.raises(RegistryError) as caught:
+        await auth.answer(ATTEMPT, [challenge], PULL, None, codes=codes)
+    assert caught.value.codes == codes

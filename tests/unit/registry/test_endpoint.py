@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from image_promotion.errors import ConnectionSettingsError, InvalidReferenceError
 from image_promotion.registry.endpoint import DOCKER_HUB_URL, RegistryEndpoint, RegistryType
+from image_promotion.registry.pace import Pace
 from image_promotion.registry.reference import is_repository
 
 SECRET = "canary-secret-7f3a"
@@ -71,6 +74,73 @@ def test_docker_hub_is_where_its_api_is(host: str | None) -> None:
     made = endpoint(host, registry_type="docker_hub")
 
     assert (made.url, made.registry_type) == (DOCKER_HUB_URL, RegistryType.DOCKER_HUB)
+
+
+@pytest.mark.parametrize(
+    ("host", "folder"),
+    [
+        ("/mnt/transfer", "/mnt/transfer"),
+        (" /mnt/transfer/ ", "/mnt/transfer"),
+        ("file:///mnt/transfer", "/mnt/transfer"),
+        ("file://localhost/mnt/transfer", "/mnt/transfer"),
+        ("file:///mnt/two%20words", "/mnt/two words"),
+        ("/mnt/two words, 100%20", "/mnt/two words, 100%20"),
+        ("/Mnt/Transfer#1?x", "/Mnt/Transfer#1?x"),
+    ],
+)
+def test_a_folder_of_layouts_is_told_by_its_path(host: str, folder: str) -> None:
+    made = endpoint(host, registry_type="oci_layout", port=443, namespace="team")
+
+    assert made.folder == Path(folder)
+    assert made.host == folder
+    assert made.full_repository("site") == "team/site"
+
+
+def test_harbor_may_be_told_to_create_projects() -> None:
+    assert endpoint(registry_type="harbor", creates_projects="true").creates_projects
+    assert not endpoint(registry_type="harbor").creates_projects
+
+
+@pytest.mark.parametrize(
+    ("typed", "limit"),
+    [(None, None), ("", None), (" ", None), (20, 20.0), ("2.5", 2.5), (1e6, 1e6)],
+)
+def test_a_registry_may_be_asked_at_a_pace(typed: object, limit: float | None) -> None:
+    made = endpoint(requests_per_second=typed, bytes_per_second=typed)
+
+    assert made.pace == Pace(limit, limit)
+
+
+def test_a_registry_is_no_folder() -> None:
+    assert endpoint().folder is None
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("host", {"host": None}),
+        ("host", {"host": "transfer"}),
+        ("host", {"host": "~/transfer"}),
+        ("host", {"host": "https://registry.example.com"}),
+        ("host", {"host": "file://elsewhere/mnt/transfer"}),
+        ("host", {"host": "file://[/mnt"}),
+        ("host", {"host": "file:///mnt/transfer?a=b"}),
+        ("host", {"host": "/mnt/trans\x00fer"}),
+        ("host", {"host": "file:///mnt/trans%00fer"}),
+        ("login", {"login": "user", "password": SECRET}),
+        ("password", {"password": SECRET}),
+        ("ca_certificate", {"ca_certificate": CERTIFICATE}),
+        ("skip_tls_verification", {"skip_tls_verification": True}),
+        ("namespace", {"namespace": "../etc"}),
+        ("test_repository", {"test_repository": "Site:latest"}),
+    ],
+)
+def test_what_means_nothing_for_a_folder_is_refused(field: str, fields: dict[str, object]) -> None:
+    with pytest.raises(ConnectionSettingsError) as refused:
+        endpoint(**{"host": "/mnt/transfer", "registry_type": "oci_layout", **fields})  # type: ignore[arg-type] # as below
+
+    assert refused.value.field == field
+    assert SECRET not in str(refused.value)
 
 
 def test_the_fields_left_empty_mean_nothing_special() -> None:
@@ -144,6 +214,14 @@ def test_a_certificate_may_come_with_escaped_line_ends() -> None:
         ("skip_tls_verification", {"skip_tls_verification": [1]}),
         ("test_repository", {"test_repository": "Site:latest"}),
         ("skip_tls", {"skip_tls": True}),
+        ("creates_projects", {"creates_projects": True}),
+        ("requests_per_second", {"requests_per_second": 0}),
+        ("requests_per_second", {"requests_per_second": "fast"}),
+        ("requests_per_second", {"requests_per_second": True}),
+        ("bytes_per_second", {"bytes_per_second": "inf"}),
+        ("bytes_per_second", {"bytes_per_second": -1}),
+        ("bytes_per_second", {"bytes_per_second": [1]}),
+        ("creates_projects", {"creates_projects": "true", "registry_type": "dtr"}),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named_and_no_secret_told(

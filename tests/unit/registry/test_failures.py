@@ -201,6 +201,15 @@ def test_exactly_the_statuses_that_pass_by_themselves_are_retried(status: int) -
     assert refused(status).retryable is (status in RETRYABLE_STATUSES)
 
 
+@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize(("code", "retryable"), [("MANIFEST_BLOB_UNKNOWN", True), ("X", False)])
+def test_a_manifest_whose_blob_the_registry_has_lost_sight_of_may_be_put_again(
+    status: int, code: str, retryable: bool
+) -> None:
+    body = json.dumps({"errors": [{"code": code}]}).encode()
+    assert refused(status, body).retryable is retryable
+
+
 def test_too_many_requests_keeps_the_pause_that_was_asked_for() -> None:
     error = refused(429, retry_after="12")
     assert isinstance(error, RateLimitedError)

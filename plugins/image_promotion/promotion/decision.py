@@ -1,0 +1,47 @@
+"""What is decided about one image: the values that evaluation makes and everybody else reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from image_promotion.ledger.records import Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """A tag of the source and the digest it was seen to point at."""
+
+    repository: str
+    tag: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTag:
+    """A tag of the target."""
+
+    repository: str
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDecision:
+    """What is to become of one image, and why.
+
+    Attributes:
+        image: The image.
+        outcome: promote, reject, wait or conflict.
+        reasons: One for each trigger of the policy, and one more when the target tag decided.
+        wait_until: The moment at which a waiting image may be decided differently, if it is known.
+        target: The tag the image gets; None unless the triggers hold.
+    """
+
+    image: ImageName
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    wait_until: datetime | None = None
+    target: TargetTag | None = None

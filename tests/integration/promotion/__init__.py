@@ -1,0 +1,1 @@
+"""Tests of whole policies between real registries and folders of layouts."""

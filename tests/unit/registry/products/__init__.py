@@ -1,0 +1,1 @@
+"""Products of registries, against doubles built from their documented answers."""
