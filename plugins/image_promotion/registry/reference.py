@@ -30,6 +30,11 @@ _IMAGE_ID = re.compile(r"[a-f0-9]{64}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 _SHOWN_CHARACTERS = 80
+
+# Who pastes a URL may paste a password with it; a tag before a digest is none.
+_LOGIN = re.compile(
+    r"^(?:(?P<scheme>[a-z+.-]+://)[^/@]*|[^/@:]+:[^/@]*)@(?=[^@:]*[./])", re.IGNORECASE
+)
 _MAX_PORT = 65535
 
 
@@ -280,6 +285,7 @@ def _check_repository(text: str, repository: str) -> None:
 
 
 def _broken(text: str, rule: str, advice: str) -> InvalidReferenceError:
+    text = _LOGIN.sub(lambda login: f"{login['scheme'] or ''}***@", text)
     return InvalidReferenceError(f"the reference {_cut(text)} {rule}", text=text, advice=advice)
 
 

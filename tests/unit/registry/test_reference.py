@@ -100,7 +100,6 @@ def test_the_full_name_holds_every_part() -> None:
         ("example.com:/site", "illegal registry"),
         ("example.com:http/site", "illegal registry"),
         ("example.com:65536/site", "illegal registry"),
-        ("user:secret@example.com/site", "algorithm and value"),
         ("_site", "illegal component '_site'"),
         ("team/-site", "illegal component '-site'"),
         ("site-", "illegal component 'site-'"),
@@ -209,3 +208,26 @@ def test_a_registry_comes_apart_into_host_and_port(
     registry: str, host: str, port: int | None
 ) -> None:
     assert split_port(registry) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://canary:canary@host.example/a/b:1",
+        "canary:canary@host.example/a/b:1",
+        "http://canary@host.example/a",
+    ],
+)
+def test_a_login_that_was_pasted_with_a_url_is_not_repeated(text: str) -> None:
+    with pytest.raises(InvalidReferenceError) as refused:
+        Reference.parse(text)
+
+    assert "canary" not in f"{refused.value} {refused.value.text}"
+    assert "***@host.example" in refused.value.text
+
+
+def test_a_digest_is_no_login() -> None:
+    with pytest.raises(InvalidReferenceError) as refused:
+        Reference.parse("Team/App:1@sha256:1234")
+
+    assert refused.value.text == "Team/App:1@sha256:1234"
