@@ -16,7 +16,6 @@ from image_promotion.errors import (
     VerificationError,
 )
 from image_promotion.ledger.records import State
-from image_promotion.registry.passage import SMALL_BYTES
 from image_promotion.registry.retry import DEFAULT_RULES
 from sandbox.faults import Answer, CutRequest, Disconnect, Fault, LoseAnswer, ReplaceHeaders
 from sandbox.image_layers import sha256
@@ -28,10 +27,6 @@ NOTHING_LISTENS_THERE = "http://127.0.0.1:1"
 WEB_PAGE = Answer(200, b"<html>welcome</html>", {"Content-Type": "text/html"})
 LOGIN = {"WWW-Authenticate": 'Basic realm="somewhere"'}
 LIE = sha256(b"a lie")
-
-
-ASKED_FOR_BYTES = SMALL_BYTES + 1
-"""A blob of this size is asked for before it is sent; a smaller one while the upload begins."""
 
 
 def error_of_the_only_failure(passage: Passage) -> PromotionError:
@@ -273,7 +268,7 @@ async def test_a_target_that_takes_a_manifest_and_tells_another_digest_is_not_be
 async def test_a_blob_that_the_target_claims_in_another_size_is_not_taken_for_there(
     passage: Passage,
 ) -> None:
-    image = passage.push("1.4-stable", layer_bytes=ASKED_FOR_BYTES)
+    image = passage.push("1.4-stable")
     layer = image.blobs[1].digest
     claim = Answer(200, b"x" * 17)
     passage.target.on("HEAD", f"/blobs/{layer}", claim, times=None)
@@ -290,7 +285,7 @@ async def test_a_blob_that_the_target_claims_in_another_size_is_not_taken_for_th
 async def test_a_blob_that_the_target_only_claims_to_have_never_gets_a_tag(
     passage: Passage,
 ) -> None:
-    image = passage.push("1.4-stable", layer_bytes=ASKED_FOR_BYTES)
+    image = passage.push("1.4-stable")
     layer = image.blobs[1]
     claim = Answer(200, b"x" * layer.size_bytes)  # a HEAD: only its length is seen
     passage.target.on("HEAD", f"/blobs/{layer.digest}", claim, times=None)
@@ -303,7 +298,7 @@ async def test_a_blob_that_the_target_only_claims_to_have_never_gets_a_tag(
 
 
 async def test_verification_finds_a_blob_that_was_lost_after_the_copy(passage: Passage) -> None:
-    image = passage.push("1.4-stable", layer_bytes=ASKED_FOR_BYTES)
+    image = passage.push("1.4-stable")
     layer = image.blobs[1].digest
     # The first HEAD is the copy's, the second the verification's.
     passage.target.on("HEAD", f"/blobs/{layer}", Answer(404), skip=1, times=None)

@@ -88,9 +88,9 @@ class Passage:
             }
         )
 
-    def push(self, tag: str, content: str = "", *, layer_bytes: int = LAYER_BYTES) -> PushedImage:
+    def push(self, tag: str, content: str = "") -> PushedImage:
         """Push an image of two layers to the source under a tag, past the proxy."""
-        layers = [noise_layer(layer_bytes, f"{self.number} {tag} {content}"), noise_layer(5_000)]
+        layers = [noise_layer(LAYER_BYTES, f"{self.number} {tag} {content}"), noise_layer(5_000)]
         return push_image(self.dev.url, self.source_repository, tag, layers=layers)
 
     def push_index(self, tag: str) -> PushedImage:

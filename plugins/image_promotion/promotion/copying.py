@@ -38,8 +38,8 @@ class Copy:
 
     def __str__(self) -> str:
         attached = "attachments stay behind" if self.attached is None else str(self.attached)
-        said = f"{self.image}; {attached}"
-        return f"{said}; the target repository was created" if self.has_made_room else said
+        room = "the target repository was created; " if self.has_made_room else ""
+        return f"{room}{attached}; {self.image}"
 
 
 async def copy(

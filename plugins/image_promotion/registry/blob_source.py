@@ -60,15 +60,8 @@ class OpensAnywhere(Protocol):
 class TakesUploads(Protocol):
     """A store to which a broken upload is not lost."""
 
-    async def upload_blob(
-        self,
-        repository: str,
-        blob: Descriptor,
-        source: BlobSource,
-        *,
-        unless_there: bool = False,
-    ) -> bool:
-        """Store a blob, going on where the connection broke; say whether it was sent."""
+    async def upload_blob(self, repository: str, blob: Descriptor, source: BlobSource) -> None:
+        """Store a blob; go on where the connection broke."""
 
 
 class StoredBlob:
@@ -189,14 +182,7 @@ class StoredBlob:
             raise
 
 
-async def send_blob(
-    store: Store,
-    repository: str,
-    blob: Descriptor,
-    source: BlobSource,
-    *,
-    unless_there: bool = False,
-) -> bool:
+async def send_blob(store: Store, repository: str, blob: Descriptor, source: BlobSource) -> None:
     """Store a blob in whichever way the store is best at.
 
     Args:
@@ -204,17 +190,13 @@ async def send_blob(
         repository: Its repository there, as policies name it.
         blob: What it is.
         source: Its bytes.
-        unless_there: Send nothing when the store finds that it has the blob.
-
-    Returns:
-        Whether it was sent.
 
     Raises:
         ContentMismatchError: The bytes are not the digest's.
         PromotionError: The source cannot be read, or the store does not take it.
     """
     if isinstance(store, TakesUploads):
-        return await store.upload_blob(repository, blob, source, unless_there=unless_there)
+        await store.upload_blob(repository, blob, source)
+        return
     async with source.open(0) as content:
         await store.put_blob(repository, blob, content)
-    return True

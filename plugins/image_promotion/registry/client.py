@@ -317,47 +317,26 @@ class RegistryClient:
         upload = await self._begin_blob(full, blob)
         await upload.fill(blob, content)
 
-    async def upload_blob(
-        self,
-        repository: str,
-        blob: Descriptor,
-        source: BlobSource,
-        *,
-        unless_there: bool = False,
-    ) -> bool:
+    async def upload_blob(self, repository: str, blob: Descriptor, source: BlobSource) -> None:
         """Store a blob; where the connection breaks, go on from what the registry has.
 
         Args:
             repository: The repository, as policies name it.
             blob: What is stored.
             source: Its bytes; errors of theirs end the upload and leave this method as they are.
-            unless_there: Send nothing when the repository holds the blob, as the request that
-                begins the upload finds out by itself, if the registry can mount.
-
-        Returns:
-            Whether it was sent.
 
         Raises:
             ContentMismatchError: The bytes are not the digest's.
             RegistryError: The registry refuses them, or the connection breaks too often.
         """
         full = self.full_repository(repository)
-        upload = (
-            await self._begin_unless_there(full, blob)
-            if unless_there
-            else await self._begin_blob(full, blob)
-        )
-        if upload is None:
-            return False
         await Delivery(
             self._session.persistence(),
             blob,
             source,
-            upload,
             begin=lambda: self._begin_blob(full, blob),
             find_size=lambda: self.blob_size(repository, blob.digest),
         ).run()
-        return True
 
     async def mount_blob(self, repository: str, digest: Digest, from_repository: str) -> bool:
         """Let a repository share a blob with another one, which is given by its full name.
@@ -433,30 +412,6 @@ class RegistryClient:
             "POST", url, "uploading the blob", full_repository, digest=blob.digest
         )
         return await self._begin_upload(attempt, full_repository)
-
-    async def _begin_unless_there(self, full_repository: str, blob: Descriptor) -> Upload | None:
-        """Begin an upload by mounting the repository's own blob; None when that was all it took.
-
-        A registry that has the blob there says 201. Every other one begins an upload, as it does
-        where a mount is not to be had.
-
-        Source: OCI Distribution Specification 1.1, "Mounting a blob from another repository".
-        """
-        url = self._uploads_url(
-            full_repository, mount=str(blob.digest), **{"from": full_repository}
-        )
-        attempt = self._attempt(
-            "POST", url, "uploading the blob", full_repository, digest=blob.digest
-        )
-        request = Request(
-            attempt,
-            (push_scope(full_repository),),
-            expected=frozenset({HTTPStatus.CREATED, HTTPStatus.ACCEPTED}),
-        )
-        answer = await self._session.ask(request)
-        if answer.status == HTTPStatus.CREATED:
-            return None
-        return Upload.begun(self._session, full_repository, request, answer)
 
     def _uploads_url(self, full_repository: str, **query: str) -> httpx.URL:
         return self._session.url(f"/v2/{full_repository}/blobs/uploads/", **query)

@@ -33,8 +33,7 @@ class Delivery:
         persistence: How often it goes on after a failure.
         blob: What is brought.
         source: Its bytes.
-        upload: The upload that was begun for it.
-        begin: Begins another one.
+        begin: Begins an upload.
         find_size: Finds the size of the blob at the registry; None when it is not there.
     """
 
@@ -43,7 +42,6 @@ class Delivery:
         persistence: Persistence,
         blob: Descriptor,
         source: BlobSource,
-        upload: Upload,
         *,
         begin: Callable[[], Awaitable[Upload]],
         find_size: Callable[[], Awaitable[int | None]],
@@ -53,7 +51,7 @@ class Delivery:
         self._source = source
         self._begin = begin
         self._find_size = find_size
-        self._upload = upload
+        self._upload: Upload
         self._arrived_bytes = 0
         self._chunk_bytes: int | None = None
         self._all_was_read = False
@@ -67,6 +65,7 @@ class Delivery:
             PromotionError: The source's, as it was raised.
             RegistryError: The registry refuses it, or the connection breaks too often.
         """
+        self._upload = await self._begin()
         try:
             while not await self._is_done():
                 pass

@@ -27,16 +27,12 @@ from image_promotion.errors import (
     UnreachableError,
 )
 from image_promotion.registry.arrivals import Arrivals, Place
-from image_promotion.registry.blob_source import StoredBlob, TakesUploads, send_blob
+from image_promotion.registry.blob_source import StoredBlob, send_blob
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.retry import RetryRules, call
 from image_promotion.registry.store import Store
-
-SMALL_BYTES = 1024 * 1024
-"""Up to this size a blob is not asked for before it is sent: one request does both, and should the
-registry not know how, little is sent in vain."""
 
 
 class BlobOutcome(StrEnum):
@@ -184,9 +180,12 @@ class _Passage:
         await ask_each(self._send, to_send, at_once=self._concurrency)
 
     async def _bring_without_sending(self, blob: Descriptor) -> BlobOutcome | None:
-        """See whether the target has a blob, or can share it; None when it must be sent."""
-        if self._is_asked_by_sending(blob):
-            return None
+        """See whether the target has a blob, or can share it; None when it must be sent.
+
+        It is asked by HEAD. A request that mounts the repository's own blob would ask and begin an
+        upload at once, but makes CNCF distribution write anew where the blob is; who reads it by a
+        tag at that moment is answered 500.
+        """
         if await self._target_has(blob):
             return BlobOutcome.SKIPPED
         if self._route.can_mount and await self._is_mounted(blob):
@@ -227,32 +226,15 @@ class _Passage:
             route.source, route.source_repository, blob, advanced=self._progress.advanced
         )
 
-        async def send() -> bool:
+        async def send() -> None:
             try:
-                return await send_blob(
-                    route.target,
-                    route.target_repository,
-                    blob,
-                    stored,
-                    unless_there=self._is_asked_by_sending(blob),
-                )
+                await send_blob(route.target, route.target_repository, blob, stored)
             except BaseException:
                 stored.take_back()
                 raise
 
-        if await call(self._retry, send):
-            self._arrived(blob, BlobOutcome.COPIED)
-        else:
-            self._progress.advanced(blob.size_bytes)
-            self._arrived(blob, BlobOutcome.SKIPPED)
-
-    def _is_asked_by_sending(self, blob: Descriptor) -> bool:
-        """Say whether the request that begins an upload finds out if the target has the blob."""
-        return (
-            blob.size_bytes <= SMALL_BYTES
-            and not self._route.can_mount
-            and isinstance(self._route.target, TakesUploads)
-        )
+        await call(self._retry, send)
+        self._arrived(blob, BlobOutcome.COPIED)
 
     def _arrived(self, blob: Descriptor, how: BlobOutcome) -> None:
         self._note(blob, how)

@@ -48,7 +48,7 @@ async def test_all_that_is_attached_is_promoted_with_the_image_and_never_as_one(
     (promotion,) = report.verified
     assert promotion.digest == str(index.digest)
     steps = {each.to_state: each.detail for each in place.ledger.transitions(promotion.id)}
-    assert steps[State.COPIED].endswith(f"; {number} attachments, {number} copied")
+    assert steps[State.COPIED].startswith(f"{number} attachments, {number} copied; ")
     assert steps[State.VERIFIED].endswith(f"; {number} attachments there")
     with RawRegistry(dev.url) as source, RawRegistry(qa.url) as target:
         pushed = source.visible(SOURCE)

@@ -71,7 +71,7 @@ async def test_what_is_attached_arrives_with_the_image(
     lists = set() if isinstance(world.target, ListingStore) else {fallback_tag(image)}
     assert set(world.target.tags[TARGET]) == {TAG, cosign_tags(image)[0]} | lists
     steps = {each.to_state: each.detail for each in world.ledger.transitions(report.verified[0].id)}
-    assert steps[State.COPIED].endswith("; 3 attachments, 3 copied")
+    assert steps[State.COPIED].startswith("3 attachments, 3 copied; ")
     assert steps[State.VERIFIED].endswith("; 3 attachments there")
 
 
