@@ -38,7 +38,8 @@ class PolicyVersion:
     Args:
         name: The policy's name.
         hash: What tells this version from others, such as ``sha256:..``.
-        document: The policy itself, as canonical JSON; never holds a secret.
+        document: The policy itself, as JSON; never holds a secret. What does not decide may change
+            in it while the hash stays.
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from image_promotion.errors import LedgerError
 from image_promotion.ledger import rows
@@ -118,8 +118,15 @@ def _register(connection: Connection, version: PolicyVersion, at: datetime) -> i
             }
         ],
     )
-    query = select(policy_versions.c.id).where(
+    is_version = and_(
         policy_versions.c.policy == version.name, policy_versions.c.hash == version.hash
     )
+    # What does not decide, such as a limit or the description, may change within a version.
+    connection.execute(
+        update(policy_versions)
+        .where(is_version, policy_versions.c.document != version.document)
+        .values(document=version.document)
+    )
+    query = select(policy_versions.c.id).where(is_version)
     number: int = connection.execute(query).scalar_one()
     return number

@@ -70,3 +70,13 @@ def test_a_version_was_evaluated_once_a_run_of_it_was_evaluated_to_its_end(story
     assert story.ledger.was_evaluated(version)
     assert not story.ledger.was_evaluated(replace(version, hash="sha256:2"))
     assert not story.ledger.was_evaluated(replace(version, name="another-policy"))
+
+
+def test_what_does_not_decide_may_change_within_a_version(story: Story) -> None:
+    version = PolicyVersion(story.policy, "sha256:1", '{"limits": 50}')
+    changed = replace(version, document='{"limits": 5}')
+    first = story.ledger.begin_run(version, key="a", kind="manual", at=story.now())
+    second = story.ledger.begin_run(changed, key="b", kind="manual", at=story.now())
+
+    assert (first.policy_hash, first.document) == ("sha256:1", '{"limits": 50}')
+    assert (second.policy_hash, second.document) == ("sha256:1", '{"limits": 5}')

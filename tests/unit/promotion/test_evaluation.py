@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from image_promotion.ledger.records import Outcome, State
+from image_promotion.policy.model import Policy
 from image_promotion.promotion.decision import ImageDecision
 from image_promotion.registry.digest import Digest
 from tests.unit.promotion.conftest import SOURCE, START, TARGET, World, policy_of
@@ -183,3 +184,14 @@ async def test_a_tag_that_leaves_an_image_and_comes_back_is_promoted_again(world
         report = await world.promote(policy)
         assert [each.state for each in report.promotions] == [State.VERIFIED]
         assert world.target.tags[TARGET]["1.4-stable"] == digest
+
+
+async def test_a_changed_limit_counts_from_the_next_run_on(world: World) -> None:
+    for number in range(3):
+        world.push(f"1.{number}-stable", str(number))
+    await world.decide(policy_of(limits={"images_per_run": 1}))
+    run = world.begin(policy_of(limits={"images_per_run": 2}))
+    await world.scan(Policy.from_document(run.document), run)
+    evaluation = await world.evaluate(Policy.from_document(run.document), run)
+    assert Policy.from_document(run.document).limits.images_per_run == 2
+    assert len(evaluation.promotions) == 2
