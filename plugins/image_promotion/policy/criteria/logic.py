@@ -6,9 +6,9 @@ What is unknown stays unknown only as long as it could decide: one part that doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from image_promotion.policy.criteria.verdict import Criterion, Finding, Need, Verdict
 from image_promotion.policy.facts import ImageFacts
@@ -20,82 +20,64 @@ _OPPOSITE = {
 }
 
 
-def _needs(parts: Sequence[Criterion]) -> frozenset[Need]:
-    return frozenset[Need]().union(*(part.needs for part in parts))
-
-
-def _require_parts(parts: Sequence[Criterion]) -> None:
-    """Refuse an empty list: "all of nothing" would let every image pass."""
-    if not parts:
-        raise ValueError("needs at least one trigger")
-
-
 @dataclass(frozen=True, slots=True)
-class AllOf:
-    """Holds when every part holds.
+class _Several:
+    """What all of several and any of several have in common.
 
     Args:
-        parts: At least one.
+        parts: At least one: "all of nothing" would let every image pass.
     """
 
     parts: tuple[Criterion, ...]
 
+    _name: ClassVar[str]
+    _expected: ClassVar[str]
+    _decisive: ClassVar[Verdict]
+    """The verdict of one part that settles the whole."""
+
     def __post_init__(self) -> None:
-        _require_parts(self.parts)
+        if not self.parts:
+            raise ValueError("needs at least one trigger")
 
     @property
     def needs(self) -> frozenset[Need]:
         """What any part needs."""
-        return _needs(self.parts)
+        return frozenset[Need]().union(*(part.needs for part in self.parts))
 
     def describe(self) -> str:
         """Say what it asks for."""
-        return "all of: " + "; ".join(part.describe() for part in self.parts)
+        return f"{self._name}: " + "; ".join(part.describe() for part in self.parts)
 
     def judge(self, facts: ImageFacts, now: datetime) -> Finding:
         """Judge every part, so that each is explained."""
         findings = tuple(part.judge(facts, now) for part in self.parts)
         verdicts = {finding.verdict for finding in findings}
-        verdict = Verdict.HELD
-        if Verdict.NOT_HELD in verdicts:
-            verdict = Verdict.NOT_HELD
+        verdict = _OPPOSITE[self._decisive]
+        if self._decisive in verdicts:
+            verdict = self._decisive
         elif Verdict.UNKNOWN in verdicts:
             verdict = Verdict.UNKNOWN
-        return _joined(self.describe(), verdict, "all hold", findings)
+        return _joined(self.describe(), verdict, self._expected, findings)
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """Holds when at least one part holds.
+class AllOf(_Several):
+    """Holds when every part holds."""
 
-    Args:
-        parts: At least one.
-    """
+    __slots__ = ()
 
-    parts: tuple[Criterion, ...]
+    _name = "all of"
+    _expected = "all hold"
+    _decisive = Verdict.NOT_HELD
 
-    def __post_init__(self) -> None:
-        _require_parts(self.parts)
 
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What any part needs."""
-        return _needs(self.parts)
+class AnyOf(_Several):
+    """Holds when at least one part holds."""
 
-    def describe(self) -> str:
-        """Say what it asks for."""
-        return "any of: " + "; ".join(part.describe() for part in self.parts)
+    __slots__ = ()
 
-    def judge(self, facts: ImageFacts, now: datetime) -> Finding:
-        """Judge every part, so that each is explained."""
-        findings = tuple(part.judge(facts, now) for part in self.parts)
-        verdicts = {finding.verdict for finding in findings}
-        verdict = Verdict.NOT_HELD
-        if Verdict.HELD in verdicts:
-            verdict = Verdict.HELD
-        elif Verdict.UNKNOWN in verdicts:
-            verdict = Verdict.UNKNOWN
-        return _joined(self.describe(), verdict, "at least one holds", findings)
+    _name = "any of"
+    _expected = "at least one holds"
+    _decisive = Verdict.HELD
 
 
 @dataclass(frozen=True, slots=True)
