@@ -268,7 +268,7 @@ class InvalidReferenceError(PromotionError):
 
     Args:
         attempted: As in PromotionError; says which rule the text breaks.
-        text: The text that was read.
+        text: The text that was read, without a login that stood in it.
         advice: As in PromotionError.
     """
 
