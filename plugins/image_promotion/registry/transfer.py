@@ -132,7 +132,8 @@ async def copy_image(
 
     Every blob is asked for at the target, also where the target has the manifest already: a
     registry checks them when a manifest is pushed, but its garbage collection may since have erred,
-    and one HEAD a blob is cheap. What is there in the right size is skipped. Within one registry
+    and one HEAD a blob is cheap. Only what this run brought there is taken to be there, until the
+    registry says otherwise. What is there in the right size is skipped. Within one registry
     blobs are mounted; where that is refused they are sent. Manifests are put with the very bytes
     that were read. Foreign layers travel only where the source holds them.
 
@@ -177,8 +178,9 @@ async def copy_image(
     arrivals = arrivals or Arrivals()
     with errors_about(target, target_repository, digest):
         passes_left = MOST_PASSES
+        moved: dict[Descriptor, BlobOutcome] = {}
         while True:
-            outcomes = await bring_blobs(
+            found = await bring_blobs(
                 route,
                 blobs,
                 arrivals=arrivals,
@@ -187,6 +189,9 @@ async def copy_image(
                 retry=retry,
             )
             passes_left -= 1
+            # What an earlier pass moved is there by now, and was moved all the same.
+            outcomes = {**found, **moved}
+            moved = {b: how for b, how in outcomes.items() if how is not BlobOutcome.SKIPPED}
             try:
                 manifests_copied = await _put_manifests(route, levels, outcomes, concurrency)
             except RegistryError as error:

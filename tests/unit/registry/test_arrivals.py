@@ -126,3 +126,20 @@ async def test_places_are_told_apart() -> None:
     await copy_image(source, "dev/site", image, target, "qa/other", arrivals=arrivals)
 
     assert target.blobs["qa/other"][Digest.of(BASE)] == BASE
+
+
+async def test_what_was_sent_before_the_registry_denied_it_counts_as_sent() -> None:
+    source, target = two_stores()
+    image = source.hold_image("dev/site", BASE).digest
+    refusals = iter([RegistryError("not yet", codes=(RegistryCode("MANIFEST_BLOB_UNKNOWN"),))])
+
+    async def deny_once(event: Event) -> None:
+        if event.action == "put_manifest":
+            for refusal in refusals:
+                raise refusal
+
+    target.hook = deny_once
+    report = await copy_image(source, "dev/site", image, target, "qa/site", retry=ONCE)
+
+    assert (report.blobs_copied, report.blobs_skipped) == (2, 0)
+    assert target.asked("put_blob").count(Digest.of(BASE)) == 1
