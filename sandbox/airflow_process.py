@@ -39,7 +39,11 @@ _START_TIMEOUT_S = 120.0
 _POLL_INTERVAL_S = 0.1
 _ANSWER_TIMEOUT_S = 30.0
 _LOG_TAIL_LINES = 25
-_CONFLICT = 409
+# SQLite lets one writer in at a time, and Python's default of 5 s is too short for a start at which
+# four programs and the first runs all write.
+_DATABASE_TIMEOUT_S = 20
+_BUSY_DATABASE_ATTEMPTS = 5
+_REPEATABLE = frozenset({"GET", "PATCH", "PUT", "DELETE"})
 
 # What a program may need of its surroundings. All else stays out: AIRFLOW__*, AIRFLOW_CONN_* and
 # IMAGE_PROMOTION_* of whoever starts this, and proxies that do not know our loopback.
@@ -168,7 +172,7 @@ class AirflowProcess:
     def request(
         self, method: str, path: str, json: Mapping[str, object] | None = None
     ) -> dict[str, Any]:
-        """Send a request as the user.
+        """Send a request as the user; one that may be repeated is, while the database is busy.
 
         Args:
             method: The HTTP method.
@@ -185,6 +189,16 @@ class AirflowProcess:
         response = self._send(method, path, json)
         if response.status_code == httpx.codes.UNAUTHORIZED:  # tokens last a day
             self._sign_in()
+            response = self._send(method, path, json)
+        # The only 500 that a healthy Airflow on SQLite was seen to give: its database was locked.
+        attempt = 1
+        while (
+            response.status_code == httpx.codes.INTERNAL_SERVER_ERROR
+            and method in _REPEATABLE
+            and attempt < _BUSY_DATABASE_ATTEMPTS
+        ):
+            attempt += 1
+            time.sleep(_POLL_INTERVAL_S)
             response = self._send(method, path, json)
         if response.is_error:
             raise AirflowRequestError(response)
@@ -251,7 +265,9 @@ class AirflowProcess:
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
             "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{self.username}:admin",
             "CORE__TEST_CONNECTION": "Enabled",
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            "DATABASE__SQL_ALCHEMY_CONN": (
+                f"sqlite:///{self.home / 'airflow.db'}?timeout={_DATABASE_TIMEOUT_S}"
+            ),
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
             # Else each tenth task holds its slot 5 s longer than it works.
@@ -318,12 +334,13 @@ class AirflowProcess:
             body = {"connection_id": connection_id, **fields}
             if isinstance(body.get("extra"), Mapping):
                 body["extra"] = json_format.dumps(body["extra"])
+            # Changed where it is there already, so that all of it may be repeated.
             try:
-                self.request("POST", "/api/v2/connections", body)
-            except AirflowRequestError as error:
-                if error.status != _CONFLICT:
-                    raise
                 self.request("PATCH", f"/api/v2/connections/{connection_id}", body)
+            except AirflowRequestError as error:
+                if error.status != httpx.codes.NOT_FOUND:
+                    raise
+                self.request("POST", "/api/v2/connections", body)
 
     def _wait_for_policies(self, policies: Path, say: Say) -> None:
         """Wait until each policy is a DAG or named in an import error, newer than this start."""

@@ -69,7 +69,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 def _tell(folder: Path) -> Story:
     said = folder.with_name("first.txt")
     first = _start(folder, said, environment=os.environ | SETTINGS_OF_THE_CALLER)
-    _wait_for_text(folder / "demo.lock", r"\d+\n", first)
+    _wait_for_text(folder / "demo.lock", r"\d+\n", first, said)
     refused = subprocess.run(
         [DEMO, "--folder", folder], capture_output=True, text=True, check=False, timeout=60
     )
@@ -80,7 +80,7 @@ def _tell(folder: Path) -> Story:
 
     said = folder.with_name("served.txt")
     served = _start(folder, said, "--serve")
-    _wait_for_text(said, r"Ctrl-C ends it all", served)
+    _wait_for_text(said, r"Ctrl-C ends it all", served, said)
     text = said.read_text()
     with RawRegistry(_found(r"dev registry: (http:\S+)", text)) as dev:
         story.dev = dev.visible("dev/website")
@@ -183,10 +183,14 @@ def _start(
         )
 
 
-def _wait_for_text(file: Path, pattern: str, writer: subprocess.Popen[bytes]) -> None:
+def _wait_for_text(
+    file: Path, pattern: str, writer: subprocess.Popen[bytes], said: Path
+) -> None:
     deadline = time.monotonic() + _DEADLINE_S
     while not (file.exists() and re.search(pattern, file.read_text(errors="replace"))):
-        assert writer.poll() is None, f"the demo ended: {writer.returncode}"
+        assert writer.poll() is None, (
+            f"the demo ended ({writer.returncode}):\n{said.read_text(errors='replace')}"
+        )
         assert time.monotonic() < deadline, f"no {pattern} in {file}"
         time.sleep(_POLL_INTERVAL_S)
 
