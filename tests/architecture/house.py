@@ -22,12 +22,15 @@ TABLE: Mapping[str, frozenset[str]] = {
     "registry": frozenset({"errors"}),
     "policy": frozenset({"errors"}),
     "ledger": frozenset({"errors"}),
-    "promotion": frozenset({"errors", "registry", "policy", "ledger"}),
+    "evidence": frozenset({"errors", "registry", "policy", "ledger"}),
+    "promotion": frozenset({"errors", "registry", "policy", "ledger", "evidence"}),
     "hooks": frozenset({"errors", "registry", "ledger"}),
-    "operators": frozenset({"errors", "registry", "policy", "ledger", "promotion", "hooks"}),
+    "operators": frozenset(
+        {"errors", "registry", "policy", "ledger", "evidence", "promotion", "hooks"}
+    ),
     "dag_builder": frozenset({"errors", "policy", "operators"}),
     "provider": frozenset(),
-    "cli": frozenset({"errors", "registry", "policy", "ledger", "promotion"}),
+    "cli": frozenset({"errors", "registry", "policy", "ledger", "evidence", "promotion"}),
 }
 """Each room, a package or module of ``image_promotion``, and the rooms it may import."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import NoReturn, TypeAlias, TypeVar
 
-from image_promotion.errors import ProtocolViolationError
+from image_promotion.errors import PromotionError, ProtocolViolationError
 
 MAX_DEPTH = 64
 """How deep lists and objects may be nested; manifests need 5."""
@@ -25,6 +25,16 @@ _SHOWN_CHARACTERS = 60
 
 _Value = TypeVar("_Value")
 
+Refusal: TypeAlias = Callable[[str], PromotionError]
+"""Makes the error for a document that is refused, of what is wrong with it."""
+
+
+def refuse_as_protocol_violation(attempted: str) -> PromotionError:
+    """Refuse what a registry answered."""
+    return ProtocolViolationError(
+        attempted, advice="Whatever wrote it must be corrected; nothing here can repair it."
+    )
+
 
 class Fields:
     """The members of one JSON object, each read as the type it must have.
@@ -35,14 +45,22 @@ class Fields:
         document: What the whole text is, in words, such as ``the manifest``.
         path: The path of this object in it, such as ``layers[2]``; empty for the outermost.
         members: The object's members as ``json`` gives them.
+        refusal: Makes the error of what is refused.
     """
 
-    __slots__ = ("_document", "_members", "_path")
+    __slots__ = ("_document", "_members", "_path", "_refusal")
 
-    def __init__(self, document: str, path: str, members: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        document: str,
+        path: str,
+        members: Mapping[str, object],
+        refusal: Refusal = refuse_as_protocol_violation,
+    ) -> None:
         self._document = document
         self._path = path
         self._members = members
+        self._refusal = refusal
 
     def __contains__(self, name: str) -> bool:
         return self._members.get(name) is not None
@@ -57,10 +75,7 @@ class Fields:
         Raises:
             ProtocolViolationError: Always.
         """
-        raise ProtocolViolationError(
-            f"cannot read {self._document}: {self._path_of(name)} {rule}",
-            advice="Whatever wrote it must be corrected; nothing here can repair it.",
-        )
+        raise self._refusal(f"cannot read {self._document}: {self._path_of(name)} {rule}")
 
     def refuse_lookalikes(self, names: Collection[str]) -> None:
         """Refuse members that differ from the given names in upper and lower case alone.
@@ -182,7 +197,7 @@ class Fields:
     def _as_fields(self, name: str, value: object) -> Fields:
         if not isinstance(value, dict):
             self.refuse(name, f"is {_shown(value)}, not an object")
-        return Fields(self._document, self._path_of(name), value)
+        return Fields(self._document, self._path_of(name), value, self._refusal)
 
     def _required(self, name: str, value: _Value | None) -> _Value:
         if value is None:
@@ -194,66 +209,79 @@ class Fields:
         return f"{self._path}.{shown}" if self._path else shown
 
 
-def read_fields(content: bytes, document: str) -> Fields:
+def read_fields(
+    content: bytes,
+    document: str,
+    *,
+    max_depth: int = MAX_DEPTH,
+    refusal: Refusal = refuse_as_protocol_violation,
+) -> Fields:
     """Read a JSON text that must be one object.
 
     Refused beyond what JSON itself refuses: a byte order mark, NaN and Infinity, the same key twice
     in one object (readers differ in which they take), numbers of thousands of digits, and nesting
-    deeper than MAX_DEPTH. The size is the caller's to bound.
+    deeper than is allowed. The size is the caller's to bound.
 
     Args:
         content: The text, in UTF-8.
         document: What it is, in words, for the errors: ``the manifest``.
+        max_depth: How deep lists and objects may be nested.
+        refusal: Makes the error of what is refused.
 
     Returns:
         Its members.
 
     Raises:
-        ProtocolViolationError: It is not such a text.
+        PromotionError: It is not such a text; a ProtocolViolationError unless `refusal` makes
+            another.
 
     Source: RFC 8259, sections 4 (unique names), 6 (numbers), 8.1 (UTF-8) and 9 (limits).
     """
+
+    def refuse(rule: str) -> NoReturn:
+        raise refusal(f"cannot read {document}: {rule}")
+
     # A refusal of our own passes; what json raises is a ValueError, of which there are three:
     # broken JSON, broken UTF-8, and a number with more digits than Python agrees to read.
     try:
         text = content.decode("utf-8")
-        _refuse_deep_nesting(text, document)
+        if _is_deeper(text, max_depth):
+            refuse(f"it is nested more than {max_depth} levels deep")
         value: object = json.loads(
             text,
-            object_pairs_hook=lambda pairs: _without_duplicates(pairs, document),
-            parse_constant=lambda constant: _refuse(document, f"{constant} is no JSON number"),
+            object_pairs_hook=lambda pairs: _without_duplicates(pairs, refuse),
+            parse_constant=lambda constant: refuse(f"{constant} is no JSON number"),
         )
     except ValueError as error:
-        raise ProtocolViolationError(f"cannot read {document}: it is not JSON: {error}") from error
+        raise refusal(f"cannot read {document}: it is not JSON: {error}") from error
     if not isinstance(value, dict):
-        _refuse(document, f"it is {_shown(value)}, not an object")
-    return Fields(document, "", value)
+        refuse(f"it is {_shown(value)}, not an object")
+    return Fields(document, "", value, refusal)
 
 
-def _refuse(document: str, rule: str) -> NoReturn:
-    raise ProtocolViolationError(f"cannot read {document}: {rule}")
-
-
-def _refuse_deep_nesting(text: str, document: str) -> None:
+def _is_deeper(text: str, max_depth: int) -> bool:
     """Count brackets before json does, which would end in a RecursionError."""
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
         bracket = match[0]
         if bracket in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                _refuse(document, f"it is nested more than {MAX_DEPTH} levels deep")
+            if depth > max_depth:
+                return True
         elif bracket in "]}":
             depth -= 1
+    return False
 
 
-def _without_duplicates(pairs: list[tuple[str, object]], document: str) -> dict[str, object]:
+def _without_duplicates(
+    pairs: list[tuple[str, object]], refuse: Callable[[str], NoReturn]
+) -> dict[str, object]:
     members = dict(pairs)
     if len(members) < len(pairs):
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                _refuse(document, f"the key {_shown(name)} stands twice in one object")
+                refuse(f"the key {_shown(name)} stands twice in one object")
             seen.add(name)
     return members
 

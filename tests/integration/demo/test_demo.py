@@ -183,9 +183,7 @@ def _start(
         )
 
 
-def _wait_for_text(
-    file: Path, pattern: str, writer: subprocess.Popen[bytes], said: Path
-) -> None:
+def _wait_for_text(file: Path, pattern: str, writer: subprocess.Popen[bytes], said: Path) -> None:
     deadline = time.monotonic() + _DEADLINE_S
     while not (file.exists() and re.search(pattern, file.read_text(errors="replace"))):
         assert writer.poll() is None, (
