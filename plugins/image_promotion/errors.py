@@ -15,7 +15,8 @@
     ├── PolicyError                 file, line, column, key, allowed
     ├── EvidenceError
     │   ├── UnreadableEvidenceError
-    │   └── UntrustedEvidenceError
+    │   │   └── UnknownFormatError
+    │   └── UntrustedEvidenceError  reason: why nobody who is trusted vouches for it
     ├── TagConflictError            the target tag belongs to another image
     ├── VerificationError           the target does not hold what was promised
     └── LedgerError                 the ledger cannot be reached, or refuses a transition
@@ -29,6 +30,7 @@ This module imports nothing of the project and everything may import it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 
@@ -349,8 +351,55 @@ class UnreadableEvidenceError(EvidenceError):
     """A report that is of no known format, or breaks its own."""
 
 
+class UnknownFormatError(UnreadableEvidenceError):
+    """A document that does not say that it is of any format known here."""
+
+
+class Distrust(StrEnum):
+    """Why a document is not trusted."""
+
+    NO_SIGNATURE = "no_signature"
+    """Nothing in it is signed, or the signatures were taken off."""
+
+    NOT_BY_SIGNER = "not_by_signer"
+    """No trusted signer made the signature over these bytes: another key, or changed bytes."""
+
+    OTHER_IDENTITY = "other_identity"
+    """Its certificate names another identity, or another issuer, than the trusted ones."""
+
+    OTHER_IMAGE = "other_image"
+    """It is rightly signed, and about another image."""
+
+    OTHER_PAYLOAD = "other_payload"
+    """What is rightly signed is neither a statement nor the signature of an image."""
+
+    NOT_IMAGE_SIGNATURE = "not_image_signature"
+    """It is a signed claim about the image, where a signature of the image itself is asked for."""
+
+    NO_SIGNER = "no_signer"
+    """Nobody is trusted, or what the policy trusts cannot be used, such as a broken trust root."""
+
+
 class UntrustedEvidenceError(EvidenceError):
-    """A report that the policy does not trust."""
+    """A report that the policy does not trust.
+
+    Args:
+        attempted: As in PromotionError.
+        reason: Why; None where that needs no name.
+        subject: As in PromotionError.
+        advice: As in PromotionError.
+    """
+
+    def __init__(
+        self,
+        attempted: str,
+        *,
+        reason: Distrust | None = None,
+        subject: Subject = NOTHING_IN_PARTICULAR,
+        advice: str = "",
+    ) -> None:
+        super().__init__(attempted, subject=subject, advice=advice)
+        self.reason = reason
 
 
 class TagConflictError(PromotionError):

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from image_promotion.policy.facts import Component, Status, Vulnerability
+from image_promotion.policy.facts import Component, Statement, Vulnerability
+
+__all__ = ["BandCounts", "Provenance", "Report", "ScanState", "Statement"]
 
 
 class ScanState(StrEnum):
@@ -17,28 +19,6 @@ class ScanState(StrEnum):
     RUNNING = "running"
     FAILED = "failed"
     NOT_SCANNED = "not_scanned"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What somebody says about a vulnerability of a product (VEX).
-
-    Args:
-        vulnerability: Its identifier.
-        aliases: Its other identifiers.
-        products: What it is about: package URLs, digests such as ``sha256:..``, or names; empty
-            when it is about whatever the document is attached to.
-        status: What is said.
-        justification: Why it does not affect, in the document's own word; empty when not said.
-        at: When it was said; None when not said.
-    """
-
-    vulnerability: str
-    aliases: tuple[str, ...]
-    products: tuple[str, ...]
-    status: Status
-    justification: str = ""
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +39,26 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class BandCounts:
+    """How many vulnerabilities there are in each of DTR's bands, where a report lists none.
+
+    Args:
+        critical: From CVSS 7.0 on.
+        major: From 4.0 to below 7.0.
+        minor: Above 0 and below 4.0.
+    """
+
+    critical: int
+    major: int
+    minor: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.critical + self.major + self.minor
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a document says. None means that a document of its kind says nothing of that.
 
@@ -67,6 +67,7 @@ class Report:
         provenance: Where it comes from.
         components: The components it lists, each once by group, name, version and package URL.
         vulnerabilities: The vulnerabilities it lists, as often as it lists them.
+        counts: How many vulnerabilities it counts, where it counts and lists none.
         statements: What it says about vulnerabilities that others found (VEX).
         state: How far its scan has come.
         problem: Why its scan is not complete, in its own words; empty when it is complete.
@@ -76,6 +77,7 @@ class Report:
     provenance: Provenance = Provenance()
     components: tuple[Component, ...] | None = None
     vulnerabilities: tuple[Vulnerability, ...] | None = None
+    counts: BandCounts | None = None
     statements: tuple[Statement, ...] = ()
     state: ScanState = ScanState.COMPLETE
     problem: str = ""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
-import re
-from collections.abc import Callable, Collection, Mapping
+import math
+from array import array
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import accumulate
 from typing import NoReturn, TypeAlias, TypeVar
 
 from image_promotion.errors import PromotionError, ProtocolViolationError
@@ -15,11 +19,16 @@ MAX_DEPTH = 64
 MAX_WHOLE_NUMBER = 2**63 - 1
 """The largest number that registries, written in Go, can hold for a size."""
 
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
-"""Strings are matched whole, so that the brackets in them are not counted.
+_OPENING = b"[{"
+_CLOSING = b"]}"
 
-An unfinished string reaches to the end of the text; so no text makes the search go back.
-"""
+_NEITHER_QUOTES_NOR_BRACKETS = bytes(set(range(256)) - set(b'"' + _OPENING + _CLOSING))
+
+_STEPS = bytes(1 if byte in _OPENING else 255 for byte in range(256))
+"""What each bracket does to the depth, as a signed byte: one up or one down."""
+
+_MANY_BYTES = 1 << 20
+"""From here on a text holds so many values that the garbage collector is in the way."""
 
 _SHOWN_CHARACTERS = 60
 
@@ -46,9 +55,10 @@ class Fields:
         path: The path of this object in it, such as ``layers[2]``; empty for the outermost.
         members: The object's members as ``json`` gives them.
         refusal: Makes the error of what is refused.
+        within: The object that this one is a member of, in which case `path` begins there.
     """
 
-    __slots__ = ("_document", "_members", "_path", "_refusal")
+    __slots__ = ("_document", "_members", "_path", "_refusal", "_within")
 
     def __init__(
         self,
@@ -56,11 +66,13 @@ class Fields:
         path: str,
         members: Mapping[str, object],
         refusal: Refusal = refuse_as_protocol_violation,
+        within: Fields | None = None,
     ) -> None:
         self._document = document
         self._path = path
         self._members = members
         self._refusal = refusal
+        self._within = within
 
     def __contains__(self, name: str) -> bool:
         return self._members.get(name) is not None
@@ -109,6 +121,25 @@ class Fields:
         value = self._members.get(name)
         return None if value is None else self._as_text(name, value)
 
+    def said(self, name: str) -> str:
+        """Return a member if it is a text, and an empty text if it is absent or anything else.
+
+        For asking what a document is, before it is known which members it must have.
+        """
+        value = self._members.get(name)
+        return value if isinstance(value, str) else ""
+
+    def said_each(self, name: str) -> tuple[str, ...]:
+        """Return a member that is a text, or the texts of one that is a list; else none."""
+        value = self._members.get(name)
+        values = value if isinstance(value, list) else (value,)
+        return tuple(each for each in values if isinstance(each, str))
+
+    def said_fields(self, name: str) -> Fields | None:
+        """Return a member if it is an object, and None if it is absent or anything else."""
+        value = self._members.get(name)
+        return self._as_fields(name, value) if isinstance(value, dict) else None
+
     def whole_number(self, name: str) -> int:
         """Return a member that must be a whole number, from 0 to 2^63-1.
 
@@ -121,6 +152,36 @@ class Fields:
             self.refuse(name, f"is {_shown(value)}, not a whole number")
         if not 0 <= value <= MAX_WHOLE_NUMBER:
             self.refuse(name, f"is {_shown(value)}, not a number from 0 to 2^63-1")
+        return value
+
+    def optional_number(self, name: str) -> float | None:
+        """Return a member that may be a number; None when it is absent.
+
+        Raises:
+            ProtocolViolationError: It is something else, or too large.
+        """
+        value = self._members.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.refuse(name, f"is {_shown(value)}, not a number")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            self.refuse(name, "is too large a number")
+        return number
+
+    def optional_flag(self, name: str) -> bool | None:
+        """Return a member that may be true or false; None when it is absent.
+
+        Raises:
+            ProtocolViolationError: It is something else.
+        """
+        value = self._members.get(name)
+        if value is not None and not isinstance(value, bool):
+            self.refuse(name, f"is {_shown(value)}, neither true nor false")
         return value
 
     def optional_fields(self, name: str) -> Fields | None:
@@ -176,6 +237,33 @@ class Fields:
             for key, value in fields._members.items()  # noqa: SLF001 - another of us
         }
 
+    def fields_by_key(self, name: str) -> Mapping[str, Fields]:
+        """Return a member that may be an object of objects; empty when it is absent.
+
+        Raises:
+            ProtocolViolationError: It is something else.
+        """
+        fields = self.optional_fields(name)
+        if fields is None:
+            return {}
+        return {
+            fields._as_text(key, key): fields._as_fields(key, value)  # noqa: SLF001 - another of us
+            for key, value in fields._members.items()  # noqa: SLF001 - another of us
+        }
+
+    def is_empty(self) -> bool:
+        """Say whether the object has no members at all."""
+        return not self._members
+
+    def holds(self, name: str, kind: type[object]) -> bool:
+        """Say whether a member is a text, a list or an object, where a format allows several."""
+        return isinstance(self._members.get(name), kind)
+
+    def holds_list_of(self, name: str, kind: type[object]) -> bool:
+        """Say whether a member is a list, not empty, of nothing but texts, or but objects."""
+        value = self._members.get(name)
+        return isinstance(value, list) and bool(value) and all(isinstance(i, kind) for i in value)
+
     def _list(self, name: str) -> list[object]:
         if name not in self._members:
             self.refuse(name, "is missing")
@@ -197,7 +285,7 @@ class Fields:
     def _as_fields(self, name: str, value: object) -> Fields:
         if not isinstance(value, dict):
             self.refuse(name, f"is {_shown(value)}, not an object")
-        return Fields(self._document, self._path_of(name), value, self._refusal)
+        return Fields(self._document, name, value, self._refusal, self)
 
     def _required(self, name: str, value: _Value | None) -> _Value:
         if value is None:
@@ -205,8 +293,14 @@ class Fields:
         return value
 
     def _path_of(self, name: str) -> str:
-        shown = _cut(name.encode("ascii", "backslashreplace").decode("ascii"))
-        return f"{self._path}.{shown}" if self._path else shown
+        """Put the path together only when something is refused: documents have many objects."""
+        names = [name]
+        at: Fields | None = self
+        while at is not None:
+            names.append(at._path)  # noqa: SLF001 - another of us
+            at = at._within  # noqa: SLF001 - another of us
+        shown = (_cut(each.encode("ascii", "backslashreplace").decode("ascii")) for each in names)
+        return ".".join(reversed([each for each in shown if each]))
 
 
 def read_fields(
@@ -245,13 +339,14 @@ def read_fields(
     # broken JSON, broken UTF-8, and a number with more digits than Python agrees to read.
     try:
         text = content.decode("utf-8")
-        if _is_deeper(text, max_depth):
+        if _is_deeper(content, max_depth):
             refuse(f"it is nested more than {max_depth} levels deep")
-        value: object = json.loads(
-            text,
-            object_pairs_hook=lambda pairs: _without_duplicates(pairs, refuse),
-            parse_constant=lambda constant: refuse(f"{constant} is no JSON number"),
-        )
+        with collector_out_of_the_way(len(content)):
+            value: object = json.loads(
+                text,
+                object_pairs_hook=lambda pairs: _without_duplicates(pairs, refuse),
+                parse_constant=lambda constant: refuse(f"{constant} is no JSON number"),
+            )
     except ValueError as error:
         raise refusal(f"cannot read {document}: it is not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -259,18 +354,36 @@ def read_fields(
     return Fields(document, "", value, refusal)
 
 
-def _is_deeper(text: str, max_depth: int) -> bool:
-    """Count brackets before json does, which would end in a RecursionError."""
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(text):
-        bracket = match[0]
-        if bracket in "[{":
-            depth += 1
-            if depth > max_depth:
-                return True
-        elif bracket in "]}":
-            depth -= 1
-    return False
+def _is_deeper(content: bytes, max_depth: int) -> bool:
+    """Count brackets before json does, which would end in a RecursionError.
+
+    As far as the text is JSON the count is right, and where it stops being that, so does json.
+    """
+    # Escaped quotes are none, and two quotes with nothing of interest between them neither: of
+    # what is left, every other piece between quotes is inside a string.
+    counted = content.replace(b"\\\\", b"").replace(b'\\"', b"")
+    counted = counted.translate(None, _NEITHER_QUOTES_NOR_BRACKETS).replace(b'""', b"")
+    brackets = b"".join(counted.split(b'"')[::2])
+    return max(accumulate(array("b", brackets.translate(_STEPS))), default=0) > max_depth
+
+
+@contextmanager
+def collector_out_of_the_way(size_bytes: int) -> Iterator[None]:
+    """Keep the garbage collector from looking at millions of new values again and again.
+
+    None of them is garbage before all are read, and looking costs more than reading them.
+
+    Args:
+        size_bytes: The size of the text that is read meanwhile; nothing is done for a small one.
+    """
+    pausing = size_bytes >= _MANY_BYTES and gc.isenabled()
+    if pausing:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pausing:
+            gc.enable()
 
 
 def _without_duplicates(

@@ -67,6 +67,7 @@ class ProductApi:
         headers: Mapping[str, str] | None = None,
         document: Mapping[str, object] | None = None,
         expected: frozenset[int] = frozenset({HTTPStatus.OK}),
+        limit_bytes: int = MAX_ANSWER_BYTES,
     ) -> tuple[Attempt, Answer]:
         """Ask for, or send, a JSON document.
 
@@ -79,6 +80,7 @@ class ProductApi:
             headers: Further header fields.
             document: What is sent, as JSON.
             expected: The statuses that are answers.
+            limit_bytes: How large the answer may be.
 
         Returns:
             The request as errors know it, and its answer.
@@ -88,7 +90,7 @@ class ProductApi:
             RegistryError: It answers with another error, or not at all.
         """
         attempt = Attempt(action, method, self._session.url(path, **(query or {})), subject)
-        return attempt, await self.send(attempt, headers, document, expected)
+        return attempt, await self.send(attempt, headers, document, expected, limit_bytes)
 
     async def send(
         self,
@@ -96,6 +98,7 @@ class ProductApi:
         headers: Mapping[str, str] | None = None,
         document: Mapping[str, object] | None = None,
         expected: frozenset[int] = frozenset({HTTPStatus.OK}),
+        limit_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
         """Ask at an address that is known already; see ``ask``."""
         fields = {"Accept": "application/json"}
@@ -110,7 +113,7 @@ class ProductApi:
             content=b"" if document is None else json.dumps(document).encode(),
         )
         try:
-            answer = await self._session.ask(request, limit_bytes=MAX_ANSWER_BYTES)
+            answer = await self._session.ask(request, limit_bytes=limit_bytes)
         except ProtocolViolationError as error:
             if error.status != HTTPStatus.UNAUTHORIZED:
                 raise
@@ -124,10 +127,8 @@ class ProductApi:
                 subject=attempt.subject,
                 advice="Check the user name and the password or access token of the connection.",
             ) from error
-        if len(answer.body) > MAX_ANSWER_BYTES:
-            raise violation(
-                attempt, f"it is larger than {MAX_ANSWER_BYTES} bytes", status=answer.status
-            )
+        if len(answer.body) > limit_bytes:
+            raise violation(attempt, f"it is larger than {limit_bytes} bytes", status=answer.status)
         return answer
 
 

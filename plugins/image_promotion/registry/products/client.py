@@ -9,7 +9,10 @@ from image_promotion.registry.endpoint import RegistryEndpoint, RegistryType
 from image_promotion.registry.products.catalogue import Catalogue
 from image_promotion.registry.products.docker_hub import HUB_URL, DockerHubCatalogue, hub_endpoint
 from image_promotion.registry.products.dtr import DtrCatalogue
+from image_promotion.registry.products.dtr_scans import DtrScans
 from image_promotion.registry.products.harbor import HarborCatalogue
+from image_promotion.registry.products.harbor_scans import HarborScans
+from image_promotion.registry.products.scans import Scans
 from image_promotion.registry.retry import DEFAULT_RULES, RetryRules
 from image_promotion.registry.session import Session
 
@@ -17,7 +20,9 @@ HUB_CONNECTIONS = 2
 
 
 class ProductClient(RegistryClient):
-    """A registry over HTTP with a catalogue; implements ``catalogue.HasCatalogue``.
+    """A registry over HTTP with more than the protocol.
+
+    Implements ``catalogue.HasCatalogue`` and ``scans.HasScans``.
 
     Args:
         endpoint: The registry; its type has an interface of its own.
@@ -37,12 +42,24 @@ class ProductClient(RegistryClient):
     ) -> None:
         super().__init__(endpoint, retry=retry)
         self._hub: Session | None = None
+        self._product = endpoint
         self._catalogue = self._catalogue_of(endpoint, retry, hub_url)
 
     @property
     def catalogue(self) -> Catalogue:
         """The product's own interface."""
         return self._catalogue
+
+    @property
+    def scans(self) -> Scans | None:
+        """The results of the registry's own scanner; None for a product whose are not public."""
+        match self._product.registry_type:
+            case RegistryType.DTR:
+                return DtrScans(self.session, self._product, self.resolve)
+            case RegistryType.HARBOR:
+                return HarborScans(self.session, self._product)
+            case _:
+                return None
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -28,16 +28,19 @@ from image_promotion.registry.session import Session
 
 PAGE_LENGTH = 100
 
-_SCAN_STATES = {
+SCAN_STATES = {
     0: ScanState.FAILED,
     1: ScanState.ABSENT,
     2: ScanState.RUNNING,
     3: ScanState.WAITING,
-    4: ScanState.DONE,
+    4: ScanState.RUNNING,
     5: ScanState.RUNNING,
     6: ScanState.DONE,
 }
-"""``last_scan_status``: failed, unscanned, scanning, pending, scanned, checking, completed."""
+"""``last_scan_status``: failed, unscanned, scanning, pending, scanned, checking, completed.
+
+What is scanned is not yet checked against the database of vulnerabilities; only completed is done.
+"""
 
 _CREATED_MEANWHILE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT})
 
@@ -192,17 +195,34 @@ class DtrCatalogue:
         return read(attempt, answer, _REPOSITORY)
 
     def _path(self, repository: str) -> tuple[str, Subject]:
-        full = self._endpoint.full_repository(repository)
-        if full.count("/") != 1:
-            raise InvalidReferenceError(
-                f"{full[:255]!a} cannot be a repository of DTR",
-                text=full,
-                advice="DTR's repositories are a namespace, a slash and a name.",
-            )
-        return f"/api/v0/repositories/{full}", Subject(self._endpoint.host, full)
+        full, subject = repository_name(self._endpoint, repository)
+        return f"/api/v0/repositories/{full}", subject
+
+
+def repository_name(endpoint: RegistryEndpoint, repository: str) -> tuple[str, Subject]:
+    """Return DTR's own name of a repository.
+
+    Args:
+        endpoint: The connection.
+        repository: The repository, as policies name it.
+
+    Returns:
+        The name, as it stands in DTR's paths, and what errors about it are about.
+
+    Raises:
+        InvalidReferenceError: DTR cannot have a repository of this name.
+    """
+    full = endpoint.full_repository(repository)
+    if full.count("/") != 1:
+        raise InvalidReferenceError(
+            f"{full[:255]!a} cannot be a repository of DTR",
+            text=full,
+            advice="DTR's repositories are a namespace, a slash and a name.",
+        )
+    return full, Subject(endpoint.host, full)
 
 
 def _scan_state(summary: _Summary | None) -> ScanState | None:
     if summary is None or summary.last_scan_status is None:
         return None
-    return _SCAN_STATES.get(summary.last_scan_status, ScanState.UNKNOWN)
+    return SCAN_STATES.get(summary.last_scan_status, ScanState.UNKNOWN)

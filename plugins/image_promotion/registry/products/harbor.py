@@ -5,7 +5,7 @@ Source: Harbor API 2.0, "artifact" and "project".
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
 
 from pydantic import BaseModel, TypeAdapter
@@ -56,7 +56,9 @@ class _Tag(BaseModel):
     immutable: bool | None = None
 
 
-class _Report(BaseModel):
+class ScanOverview(BaseModel):
+    """What Harbor says of one report of a scan, before anybody asks for the report itself."""
+
     scan_status: str | None = None
 
 
@@ -64,7 +66,7 @@ class _Artifact(BaseModel):
     digest: str
     push_time: Moment = None
     tags: list[_Tag] | None = None
-    scan_overview: dict[str, _Report] | None = None
+    scan_overview: dict[str, ScanOverview] | None = None
 
 
 _ARTIFACTS = TypeAdapter(list[_Artifact])
@@ -93,9 +95,7 @@ class HarborCatalogue:
 
         Source: Harbor API 2.0, listArtifacts; ``tags=*`` leaves untagged artifacts out.
         """
-        project, name, subject = self._parts(repository)
-        # A slash is encoded twice, since Harbor's router decodes once before it splits the path.
-        path = f"/api/v2.0/projects/{project}/repositories/{name.replace('/', '%252F')}/artifacts"
+        path, subject = artifacts_path(self._endpoint, repository)
         listed: set[str] = set()
         for page in range(1, MAX_PAGES + 1):
             attempt, answer = await self._api.ask(
@@ -124,7 +124,7 @@ class HarborCatalogue:
                             known_tag(attempt, tag.name),
                             digest,
                             tag.push_time or artifact.push_time,
-                            _scan_state(artifact.scan_overview),
+                            scan_state(artifact.scan_overview),
                             tag.immutable,
                         )
             if len(artifacts) < PAGE_LENGTH:
@@ -197,19 +197,46 @@ class HarborCatalogue:
         return True
 
     def _parts(self, repository: str) -> tuple[str, str, Subject]:
-        full = self._endpoint.full_repository(repository)
-        project, slash, name = full.partition("/")
-        if not slash:
-            raise InvalidReferenceError(
-                f"{full[:255]!a} cannot be a repository of Harbor",
-                text=full,
-                advice="Harbor's repositories are a project, a slash and a name.",
-            )
-        return project, name, Subject(self._endpoint.host, full)
+        return _parts(self._endpoint, repository)
 
 
-def _scan_state(overview: dict[str, _Report] | None) -> ScanState:
-    """Return the state of the first report that there is; without one, nothing was scanned."""
+def artifacts_path(endpoint: RegistryEndpoint, repository: str) -> tuple[str, Subject]:
+    """Return where the artifacts of a repository are in Harbor's interface.
+
+    Args:
+        endpoint: The connection.
+        repository: The repository, as policies name it.
+
+    Returns:
+        The path, percent-encoded, and what errors about it are about.
+
+    Raises:
+        InvalidReferenceError: Harbor cannot have a repository of this name.
+    """
+    project, name, subject = _parts(endpoint, repository)
+    # A slash is encoded twice, since Harbor's router decodes once before it splits the path.
+    encoded = name.replace("/", "%252F")
+    return f"/api/v2.0/projects/{project}/repositories/{encoded}/artifacts", subject
+
+
+def _parts(endpoint: RegistryEndpoint, repository: str) -> tuple[str, str, Subject]:
+    full = endpoint.full_repository(repository)
+    project, slash, name = full.partition("/")
+    if not slash:
+        raise InvalidReferenceError(
+            f"{full[:255]!a} cannot be a repository of Harbor",
+            text=full,
+            advice="Harbor's repositories are a project, a slash and a name.",
+        )
+    return project, name, Subject(endpoint.host, full)
+
+
+def scan_state(overview: Mapping[str, ScanOverview] | None) -> ScanState:
+    """Return the state of the first report that there is; without one, nothing was scanned.
+
+    Args:
+        overview: Harbor's ``scan_overview`` of an artifact: a report by its media type.
+    """
     reports = overview or {}
     for kind in (*REPORT_TYPES, *reports):
         status = reports[kind].scan_status if kind in reports else None

@@ -67,7 +67,7 @@ async def test_tags_come_with_digest_and_last_push(dtr: DtrDouble, catalogue: Dt
         (1, ScanState.ABSENT),
         (2, ScanState.RUNNING),
         (3, ScanState.WAITING),
-        (4, ScanState.DONE),
+        (4, ScanState.RUNNING),
         (5, ScanState.RUNNING),
         (6, ScanState.DONE),
         (99, ScanState.UNKNOWN),

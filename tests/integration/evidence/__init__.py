@@ -1,0 +1,1 @@
+"""Evidence, fetched from real registries."""
