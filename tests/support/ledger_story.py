@@ -134,5 +134,6 @@ def new_promotion(decision: Decision, target_tag: str, /, **changes: str) -> New
         "target_tag": target_tag,
         "target_key": "qa_registry/qa/website",
         "existing_tag": "fail",
+        "target_digest": "sha256:a",
     } | changes
     return NewPromotion(decision.observation_id, decision.id, **fields)

@@ -47,6 +47,7 @@ class Passage:
         urls: Where the policy's connections lead: to the proxies.
         slept_s: The pauses that the clients made between attempts, in seconds; none was waited for.
         errors: The errors of single images, as the stages raised them.
+        platforms: The platforms that the policy chooses; empty for all.
     """
 
     dev: RegistryProcess
@@ -59,6 +60,7 @@ class Passage:
     runs: int = 0
     slept_s: list[float] = field(default_factory=list)
     errors: list[PromotionError] = field(default_factory=list)
+    platforms: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.urls = {"dev_registry": self.source.url, "qa_registry": self.target.url}
@@ -85,6 +87,7 @@ class Passage:
                     **target,
                 },
                 "triggers": triggers or [{"tag": {"ends_with": "-stable"}}],
+                **({"platforms": list(self.platforms)} if self.platforms else {}),
             }
         )
 

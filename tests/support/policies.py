@@ -6,10 +6,28 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from image_promotion.policy.facts import Component, ImageFacts, Known, Moment, Vulnerability
+from image_promotion.policy.facts import (
+    Component,
+    ImageFacts,
+    Known,
+    Moment,
+    Signature,
+    Statement,
+    Vulnerability,
+    VulnerabilityCounts,
+    VulnerabilityException,
+)
 from image_promotion.policy.model import Policy
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+# Of nobody: it only has to be one.
+PUBLIC_KEY = """\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt
+6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==
+-----END PUBLIC KEY-----
+"""
 
 TEXT = """\
 name: website-stable-to-qa
@@ -42,6 +60,8 @@ def document_of(*triggers: object, **changes: object) -> dict[str, object]:
         "target": {"connection": "qa_registry", "repository": "qa/website"},
         "triggers": list(triggers) or [{"tag": {"ends_with": "-stable"}}],
     }
+    if "signature" in repr(triggers):
+        document["evidence"] = {"signers": {name: {"key": PUBLIC_KEY} for name in ("ci", "qa")}}
     for key, value in changes.items():
         inner = document.get(key)
         document[key] = (
@@ -61,6 +81,15 @@ def facts(
     updated: datetime | None = None,
     components: tuple[Component, ...] | None = None,
     vulnerabilities: tuple[Vulnerability, ...] | None = None,
+    signatures: tuple[Signature, ...] | None = None,
+    statements: tuple[Statement, ...] = (),
+    exceptions: tuple[VulnerabilityException, ...] = (),
+    counts: VulnerabilityCounts | None = None,
+    repository: str | None = "dev/website",
+    digests: tuple[str, ...] = (),
+    why_no_components: str = "",
+    why_no_vulnerabilities: str = "",
+    why_no_signatures: str = "",
 ) -> ImageFacts:
     """Return the facts of an image; what is left out is not known."""
     return ImageFacts(
@@ -68,6 +97,15 @@ def facts(
         updated=None if updated is None else Moment(updated, "image config"),
         components=None if components is None else Known(components, "an SBOM"),
         vulnerabilities=None if vulnerabilities is None else Known(vulnerabilities, "a report"),
+        vulnerability_counts=counts,
+        signatures=None if signatures is None else Known(signatures, "the image's signatures"),
+        statements=statements,
+        exceptions=exceptions,
+        repository=repository,
+        digests=digests,
+        why_no_components=why_no_components,
+        why_no_vulnerabilities=why_no_vulnerabilities,
+        why_no_signatures=why_no_signatures,
     )
 
 
@@ -78,11 +116,23 @@ _names = st.dictionaries(
     _words | _texts,
     min_size=1,
 ) | st.dictionaries(st.sampled_from(["is_one_of", "is_not_one_of"]), _texts, min_size=1)
+_components = st.builds(
+    lambda names, more: {**names, **more},
+    _names,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "version": st.sampled_from([">= 1.2, < 2.0", "= 1.0", "< 1 || >= 2"]),
+            "type": st.sampled_from(["deb", "npm", "library"]),
+        },
+    ),
+)
 _tags = (
     _names
     | st.sampled_from([{"matches": "v?([0-9]+).*"}, {"matches": "(x)|(y)"}])
     | st.sampled_from([{"semver": "^1.4"}, {"semver": ">=1.2.0 <2", "contains": "."}])
 )
+_severities = st.sampled_from(["CRITICAL", "High", "unknown", "Negligible"])
 _bounds = st.builds(
     "{}{}{}".format,
     st.sampled_from([">=", ">", "=", "!=", "<=", "<"]),
@@ -91,7 +141,9 @@ _bounds = st.builds(
 )
 _vulnerabilities = st.dictionaries(
     st.sampled_from(["critical", "major", "minor", "all"]), _bounds, min_size=1
-) | st.fixed_dictionaries({"severity": st.dictionaries(_words, _bounds, min_size=1, max_size=3)})
+) | st.fixed_dictionaries(
+    {"severity": st.dictionaries(_severities, _bounds, min_size=1, max_size=3)}
+)
 _licenses = st.dictionaries(st.sampled_from(["is_one_of", "is_not_one_of"]), _texts, min_size=1)
 _durations = st.builds("{}{}".format, st.integers(1, 5000), st.sampled_from("mhdw"))
 _updated = st.dictionaries(
@@ -104,9 +156,10 @@ _updated = st.dictionaries(
 )
 _leaves = (
     st.fixed_dictionaries({"tag": _tags})
-    | st.fixed_dictionaries({"component": _names})
+    | st.fixed_dictionaries({"component": _components})
     | st.fixed_dictionaries({"vulnerabilities": _vulnerabilities})
     | st.fixed_dictionaries({"license": _licenses})
+    | st.fixed_dictionaries({"signature": st.sampled_from([{"signed_by": ["ci", "qa"]}])})
     | st.fixed_dictionaries({"updated": _updated})
 )
 
@@ -138,4 +191,11 @@ policy_documents = st.builds(
         [{}, {"carry": "all"}, {"carry": "none"}, {"artifact_types": ["application/*", "a/b"]}]
     ),
     limits=st.fixed_dictionaries({}, optional={"images_per_run": st.integers(1, 100_000)}),
+    foreign_layers=st.sampled_from(["skip", "copy", "refuse"]),
+) | st.builds(
+    document_of,
+    trigger_documents,
+    platforms=st.lists(
+        st.sampled_from(["linux/amd64", "linux/arm64/v8", "windows/amd64"]), min_size=1
+    ),
 )

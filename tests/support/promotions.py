@@ -28,6 +28,7 @@ def promotion_of(number: int) -> Promotion:
         source_repository="dev/website",
         source_tag=f"{number}-stable",
         digest=f"sha256:{number:064x}",
+        target_digest=f"sha256:{number:064x}",
         state=State.PLANNED,
         failed_in=None,
         error="",

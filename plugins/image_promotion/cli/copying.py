@@ -25,8 +25,10 @@ from image_promotion.errors import (
     PromotionError,
     Subject,
     TagConflictError,
+    UnsupportedContentError,
     VerificationError,
 )
+from image_promotion.policy.foreign_layers import ForeignLayers
 from image_promotion.promotion.verification import Verification, verify_image
 from image_promotion.registry.descriptor import Platform
 from image_promotion.registry.digest import Digest
@@ -42,7 +44,13 @@ from image_promotion.registry.referrer_transfer import (
     check_attachments,
 )
 from image_promotion.registry.store import Store
-from image_promotion.registry.transfer import NO_PROGRESS, TransferReport, copy_image, readable_size
+from image_promotion.registry.transfer import (
+    NO_PROGRESS,
+    TransferReport,
+    copy_image,
+    list_content,
+    readable_size,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Order:
         platforms: The platforms wanted of it; empty for all.
         takes_referrers: Whether what is attached to it goes with it.
         overwrites: Whether the tag may be taken from another image.
+        foreign_layers: What to do with layers that must not be pushed.
     """
 
     source: Store
@@ -70,6 +79,7 @@ class Order:
     platforms: tuple[Platform, ...] = ()
     takes_referrers: bool = False
     overwrites: bool = False
+    foreign_layers: ForeignLayers = ForeignLayers.SKIP
 
     def named_source(self) -> Subject:
         """Return the source as people name it."""
@@ -124,6 +134,12 @@ class Copied:
             )
         if self.held not in (None, self.digest):
             said.append(f"the tag {self.order.tag} pointed at {self.held} before")
+        if left := self.transfer.foreign_layers_left:
+            said.append(
+                f"{left} foreign layer{' was' if left == 1 else 's were'} not copied, since such "
+                "layers must not be pushed unasked: who runs the image fetches from the URLs that "
+                "it gives for them"
+            )
         for carriage in self.carriages or ():
             said += [
                 f"{left.digest} is listed as attached to {left.subject} and was left behind: "
@@ -150,15 +166,16 @@ def copy(options: argparse.Namespace) -> bool:
     """Copy one image, set its tag and verify it.
 
     Args:
-        options: ``source``, ``target``, ``platforms``, ``referrers``, ``overwrite``,
-            ``plain_http``, ``ca_certificate``, ``skip_tls_verification``, ``json``.
+        options: ``source``, ``target``, ``platforms``, ``foreign_layers``, ``referrers``,
+            ``overwrite``, ``plain_http``, ``ca_certificate``, ``skip_tls_verification``, ``json``.
 
     Returns:
         True.
 
     Raises:
         TagConflictError: The target tag holds another image, and is not to be overwritten.
-        UnsupportedContentError: There is no image for a platform.
+        UnsupportedContentError: There is no image for a platform, or there are foreign layers and
+            they are refused.
         VerificationError: The target does not hold what was copied.
         PromotionError: A place cannot be read or written.
     """
@@ -185,6 +202,7 @@ def copy(options: argparse.Namespace) -> bool:
                     platforms=tuple(options.platforms),
                     takes_referrers=options.referrers,
                     overwrites=options.overwrite,
+                    foreign_layers=ForeignLayers(options.foreign_layers),
                 )
                 return await carry_out(order, progress)
 
@@ -216,17 +234,22 @@ async def carry_out(order: Order, progress: TransferProgress = NO_PROGRESS) -> C
     started_s = time.monotonic()
     selection = await _select(order)
     digest = selection.image.digest
+    source = with_manifest(order.source, order.source_repository, selection.image)
+    if order.foreign_layers is ForeignLayers.REFUSE:
+        await _refuse_foreign_layers(order, source, selection)
     await _held(order, digest)
     if isinstance(order.target, HasCatalogue):
         # Some products take no push into a repository that is not there.
         await order.target.catalogue.ensure_repository(order.target_repository)
+    takes_foreign_layers = order.foreign_layers is ForeignLayers.COPY
     transfer = await copy_image(
-        with_manifest(order.source, order.source_repository, selection.image),
+        source,
         order.source_repository,
         digest,
         order.target,
         order.target_repository,
         progress=progress,
+        takes_foreign_layers=takes_foreign_layers,
     )
     # Before the tag: who admits signed images alone looks for the signature as soon as it is there.
     carriages = await _carry(order, selection) if order.takes_referrers else None
@@ -239,6 +262,7 @@ async def carry_out(order: Order, progress: TransferProgress = NO_PROGRESS) -> C
         order.tag,
         str(digest),
         order.named_target(digest),
+        wants_foreign_layers=takes_foreign_layers,
     )
     await _check_carried(order, digest, carriages or ())
     return Copied(
@@ -256,6 +280,18 @@ async def _select(order: Order) -> Selection:
     except PromotionError as error:
         error.about(order.named_source())
         raise
+
+
+async def _refuse_foreign_layers(order: Order, source: Store, selection: Selection) -> None:
+    image = selection.image
+    content = await list_content(source, order.source_repository, image.digest, image=image)
+    if content.foreign_layers:
+        layers = ", ".join(str(layer.digest) for layer in content.foreign_layers)
+        raise UnsupportedContentError(
+            f"the image has layers that must not be pushed: {layers}",
+            subject=order.named_source(),
+            advice="Say --foreign-layers skip to leave them out, or copy to bring them.",
+        )
 
 
 async def _held(order: Order, digest: Digest) -> Digest | None:

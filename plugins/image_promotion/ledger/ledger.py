@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from image_promotion.errors import LedgerError
-from image_promotion.ledger import decisions, history, observations, promotions, runs
+from image_promotion.ledger import decisions, evidence, history, observations, promotions, runs
 from image_promotion.ledger.database import Database
 from image_promotion.ledger.records import (
+    Aim,
     Candidate,
     Decision,
     HistoryEntry,
@@ -252,7 +253,61 @@ class Ledger:
         with self._database.reading() as connection:
             return history.standings(connection, policy)
 
+    # Evidence
+
+    def kept_evidence(
+        self, registry: str, configuration: str, images: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], bytes]:
+        """Return the evidence about images that was kept.
+
+        Args:
+            registry: The source registry.
+            configuration: What tells evidence that was gathered in one way from that in another.
+            images: The images, each by repository and digest.
+
+        Returns:
+            What was kept, by image; those of which nothing is kept are not in it.
+        """
+        with self._database.reading() as connection:
+            return evidence.kept(connection, registry, configuration, images)
+
+    def keep_evidence(
+        self,
+        registry: str,
+        configuration: str,
+        contents: Mapping[tuple[str, str], bytes],
+        at: datetime,
+    ) -> None:
+        """Keep the evidence about images, in place of what was kept before.
+
+        Args:
+            registry: As in ``kept_evidence``.
+            configuration: As in ``kept_evidence``.
+            contents: What is kept, by repository and digest.
+            at: When it was gathered.
+        """
+        with self._database.writing() as connection:
+            evidence.keep(connection, registry, configuration, contents, at)
+
     # Promotions
+
+    def aim(self, run: Run, aims: Sequence[Aim], at: datetime) -> tuple[int, ...]:
+        """Begin new stays for images of which the target is to get another digest than before.
+
+        A policy that chooses other platforms now makes another image of the same source digest.
+        Each stay goes to each target once, so the tag begins a new one; what was under way for the
+        old one is superseded. It may be repeated, and done by two runs at once.
+
+        Args:
+            run: The run that is about to decide and plan.
+            aims: What the observations are to be promoted to.
+            at: Now.
+
+        Returns:
+            The observation to decide about and to promote, for each: mostly the one given.
+        """
+        with self._database.writing() as connection:
+            return observations.begin_stays_anew(connection, run, aims, at)
 
     def plan(
         self, run: Run, new_promotions: Sequence[NewPromotion], at: datetime
@@ -275,7 +330,7 @@ class Ledger:
 
     def tag_claims(
         self, target_connection_or_registry: str, repository: str, tags: Collection[str]
-    ) -> Mapping[str, Promotion]:
+    ) -> Mapping[str, tuple[Promotion, ...]]:
         """Find which target tags are claimed by promotions that are under way, of any policy.
 
         A promotion whose source tag has moved on claims nothing any more.
@@ -286,7 +341,7 @@ class Ledger:
             tags: The target tags that somebody wants.
 
         Returns:
-            The unfinished promotion that claims each tag, the eldest where several do.
+            The unfinished promotions that claim each tag, the eldest first.
         """
         with self._database.reading() as connection:
             return promotions.tag_claims(

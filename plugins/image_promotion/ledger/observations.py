@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, case, insert, select, update
 
 from image_promotion.ledger import promotions, rows, runs
 from image_promotion.ledger.database import in_batches
-from image_promotion.ledger.records import Observation, Run, Sighting, State
+from image_promotion.ledger.records import Aim, Observation, Run, Sighting, State
 from image_promotion.ledger.tables import observations
 from image_promotion.ledger.tables import promotions as promotions_table
 
@@ -49,6 +49,74 @@ def observe(
         connection, run, tags_seen=tags_seen, tags_rejected_by_name=tags_rejected_by_name, at=at
     )
     return tuple(present.values())
+
+
+def begin_stays_anew(
+    connection: Connection, run: Run, aims: Sequence[Aim], at: datetime
+) -> tuple[int, ...]:
+    """Begin new stays where another digest is wanted at the target; see ``Ledger.aim``."""
+    runs.lock_policy(connection, run.policy)
+    promoted = promotions.by_key(connection, {(a.observation_id, a.target_key) for a in aims})
+    outdated = {
+        aim.observation_id
+        for aim in aims
+        if (known := promoted.get((aim.observation_id, aim.target_key)))
+        and known.target_digest != aim.target_digest
+    }
+    if not outdated:
+        return tuple(aim.observation_id for aim in aims)
+    stays = _by_id(connection, outdated)
+    current = [stay for stay in stays.values() if stay["is_current"]]
+    _update(connection, [stay["id"] for stay in current], is_current=False)
+    if current:
+        connection.execute(
+            insert(observations),
+            [
+                {
+                    "policy": stay["policy"],
+                    "repository": stay["repository"],
+                    "tag": stay["tag"],
+                    "digest": stay["digest"],
+                    "ordinal": stay["ordinal"] + 1,
+                    "first_seen_at": at,
+                    "last_seen_at": max(at, stay["last_seen_at"]),
+                    "last_run_id": max(run.id, stay["last_run_id"]),
+                    "is_current": True,
+                    "gone_at": stay["gone_at"],
+                }
+                for stay in current
+            ],
+        )
+        promotions.supersede_stale(
+            connection, run, at, moved_on="the policy chooses other platforms now"
+        )
+    return tuple(
+        _present_stay(connection, stays[aim.observation_id])
+        if aim.observation_id in outdated
+        else aim.observation_id
+        for aim in aims
+    )
+
+
+def _by_id(connection: Connection, ids: Collection[int]) -> dict[int, RowMapping]:
+    found: dict[int, RowMapping] = {}
+    for batch in in_batches(ids):
+        query = select(observations).where(observations.c.id.in_(batch))
+        found |= {row["id"]: row for row in connection.execute(query).mappings()}
+    return found
+
+
+def _present_stay(connection: Connection, stay: RowMapping) -> int:
+    """Return the current stay of a tag; the given one if the tag is at another digest by now."""
+    query = select(observations.c.id).where(
+        observations.c.policy == stay["policy"],
+        observations.c.repository == stay["repository"],
+        observations.c.tag == stay["tag"],
+        observations.c.digest == stay["digest"],
+        observations.c.is_current,
+    )
+    found: int | None = connection.execute(query).scalar_one_or_none()
+    return stay["id"] if found is None else found
 
 
 def _observe_repository(

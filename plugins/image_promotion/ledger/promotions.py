@@ -53,7 +53,7 @@ def plan(
     """Plan promotions; see ``Ledger.plan``."""
     runs.lock_policy(connection, run.policy)
     wanted = {(new.observation_id, new.target_key): new for new in new_promotions}
-    found = _by_key(connection, wanted)
+    found = by_key(connection, wanted)
     insert_if_absent(
         connection,
         promotions,
@@ -66,7 +66,7 @@ def plan(
     for key, before in found.items():
         if before.state is State.FAILED:
             _plan_anew(connection, run, before, wanted[key], at)
-    planned = _by_key(connection, wanted)
+    planned = by_key(connection, wanted)
     first_steps = [
         _step(planned[key].id, None, State.PLANNED, at=at, run_key=run.key)
         for key in wanted
@@ -108,6 +108,7 @@ def _plan_anew(
         source_connection=new.source_connection,
         target_connection=new.target_connection,
         existing_tag=new.existing_tag,
+        target_digest=new.target_digest,
         planned_at=at,
     )
 
@@ -240,8 +241,17 @@ def supersede(
     return read(connection, promotion_id)
 
 
-def supersede_stale(connection: Connection, run: Run, at: datetime) -> None:
-    """Give up what is under way for tags that moved on or are gone, in all of the run's policy."""
+def supersede_stale(
+    connection: Connection, run: Run, at: datetime, *, moved_on: str = "the source tag moved on"
+) -> None:
+    """Give up what is under way for stays that ended, in all of the run's policy.
+
+    Args:
+        connection: A writing connection.
+        run: The run that found out.
+        at: Now.
+        moved_on: Why stays ended whose tag is there still.
+    """
     query = (
         selected()
         .where(
@@ -254,14 +264,14 @@ def supersede_stale(connection: Connection, run: Run, at: datetime) -> None:
         .add_columns(observations.c.is_current)
     )
     for row in connection.execute(query).mappings().all():
-        what = "is gone" if row[observations.c.is_current] else "moved on"
+        why = "the source tag is gone" if row[observations.c.is_current] else moved_on
         _move(
             connection,
             rows.promotion(row),
             State.SUPERSEDED,
             at=at,
             run_key=run.key,
-            detail=f"the source tag {what}",
+            detail=why,
         )
 
 
@@ -286,9 +296,9 @@ def tag_claims(
     target_connection_or_registry: str,
     repository: str,
     tags: Collection[str],
-) -> Mapping[str, Promotion]:
+) -> Mapping[str, tuple[Promotion, ...]]:
     """Find who claims target tags; see ``Ledger.tag_claims``."""
-    claims: dict[str, Promotion] = {}
+    claims: dict[str, tuple[Promotion, ...]] = {}
     for batch in in_batches(frozenset(tags)):
         query = (
             selected()
@@ -307,7 +317,7 @@ def tag_claims(
         )
         for row in connection.execute(query).mappings():
             promotion = rows.promotion(row)
-            claims.setdefault(promotion.target_tag, promotion)
+            claims[promotion.target_tag] = (*claims.get(promotion.target_tag, ()), promotion)
     return claims
 
 
@@ -333,7 +343,16 @@ def selected() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _by_key(connection: Connection, keys: Collection[_Key]) -> dict[_Key, Promotion]:
+def by_key(connection: Connection, keys: Collection[_Key]) -> dict[_Key, Promotion]:
+    """Find the promotions of observations to targets, by the observation's id and the target key.
+
+    Args:
+        connection: Any connection.
+        keys: Observations' ids, each with a target key.
+
+    Returns:
+        Those there are, by these keys.
+    """
     found: dict[_Key, Promotion] = {}
     for batch in in_batches({observation_id for observation_id, _ in keys}):
         query = selected().where(promotions.c.observation_id.in_(batch))
@@ -419,7 +438,7 @@ def _illegal(promotion: Promotion, to: State) -> LedgerError:
             promotion.target_registry,
             promotion.target_repository,
             promotion.target_tag,
-            promotion.digest,
+            promotion.target_digest,
         ),
         advice=advice,
     )

@@ -93,6 +93,8 @@ class Sighting:
 class Observation:
     """A stay of a tag at a digest, as one policy saw it.
 
+    A policy that chooses other platforms of the same digest than before begins a new stay.
+
     Args:
         id: Its number in the ledger.
         policy: The policy that saw it.
@@ -210,6 +212,8 @@ class NewPromotion:
         target_key: What makes two targets the same target for this observation; it does not change
             with the clock as a rendered tag may.
         existing_tag: What the policy says about a target tag that holds another digest.
+        target_digest: What the target tag gets: the digest of the observation, or that of a new
+            index of some of its platforms.
     """
 
     observation_id: int
@@ -222,6 +226,16 @@ class NewPromotion:
     target_tag: str
     target_key: str
     existing_tag: str
+    target_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What an observation is about to be promoted to; the fields are as in NewPromotion."""
+
+    observation_id: int
+    target_key: str
+    target_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +275,8 @@ class Promotion:
         policy_hash: Its version.
         source_repository: Where the image comes from.
         source_tag: The tag it had there.
-        digest: What is copied, tagged and verified.
+        digest: What the tag pointed at there.
+        target_digest: What is copied, tagged and verified, as in NewPromotion.
         state: Where it stands.
         failed_in: The state it failed in; None unless it failed.
         error: What failed; empty unless it failed.
@@ -293,6 +308,7 @@ class Promotion:
     source_repository: str
     source_tag: str
     digest: str
+    target_digest: str
     state: State
     failed_in: State | None
     error: str
@@ -306,6 +322,16 @@ class Promotion:
     bytes_mounted: int | None
     seconds: float | None
     run_key: str
+
+    @property
+    def is_selection(self) -> bool:
+        """Whether the target gets an index of its own, of some of the image's platforms."""
+        return self.target_digest != self.digest
+
+    @property
+    def digests(self) -> str:
+        """The digest; both of them where they differ."""
+        return f"{self.digest} as {self.target_digest}" if self.is_selection else self.digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from sqlalchemy import Column, Label, RowMapping
+from sqlalchemy import Column, Label, RowMapping, func
 
 from image_promotion.ledger.records import (
     Decision,
@@ -84,6 +84,7 @@ PROMOTION: _Columns = (
     observations.c.repository.label("source_repository"),
     observations.c.tag.label("source_tag"),
     observations.c.digest,
+    func.coalesce(promotions.c.target_digest, observations.c.digest).label("target_digest"),
     promotions.c.state,
     promotions.c.failed_in,
     promotions.c.error,

@@ -23,6 +23,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -34,7 +35,7 @@ from sqlalchemy import (
 
 from image_promotion.ledger.records import Outcome, Reason, State
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0003"
 """The migration that makes these tables; a test holds it equal to Alembic's head."""
 
 VERSION_TABLE = "image_promotion_alembic_version"
@@ -241,6 +242,8 @@ promotions = Table(
     Column("target_tag", String(128), nullable=False),
     Column("target_key", String(1024), nullable=False),
     Column("existing_tag", String(16), nullable=False),
+    # Empty where a process of an earlier version planned it: then it is the observation's digest.
+    Column("target_digest", String(256)),
     Column("state", _words(State, "state"), nullable=False),
     Column("failed_in", _words(State, "failed_in")),
     Column("error", FreeText, nullable=False, default=""),
@@ -275,4 +278,18 @@ transitions = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("run_key", String(512), nullable=False),
     Column("detail", FreeText, nullable=False),
+)
+
+# Not of one policy: those that ask the same sources and signers share it.
+evidence = Table(
+    "ledger_evidence",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("registry", String(255), nullable=False),
+    Column("repository", String(512), nullable=False),
+    Column("digest", String(256), nullable=False),
+    Column("configuration", String(255), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("gathered_at", UtcDateTime, nullable=False),
+    UniqueConstraint("registry", "repository", "digest", "configuration"),
 )

@@ -177,7 +177,7 @@ class ReportOperator(BaseOperator):
                 promotion.source_tag,
                 promotion.target_repository,
                 promotion.target_tag,
-                promotion.digest,
+                promotion.digests,
             )
         if len(summary.promotions) > SHOWN:
             self.log.info("and %d more; the ledger has all", len(summary.promotions) - SHOWN)

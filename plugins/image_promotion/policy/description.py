@@ -21,6 +21,10 @@ _EXISTING_IMAGES = {
     "consider": "Images that were there before the policy count as well.",
     "ignore": "Images that were there when the policy was made or changed do not count.",
 }
+_FOREIGN_LAYERS = {
+    "copy": "Layers that registries usually do not hold (non-distributable ones) go along.",
+    "refuse": "An image with layers that must not be pushed (non-distributable ones) is rejected.",
+}
 # What Markdown would make something of: a regular expression is full of it.
 _MARKUP = re.compile(r"([\\`*_<>\[\]|~])")
 _ESCAPED = r"\\\1"
@@ -59,11 +63,27 @@ def describe(policy: Policy) -> str:
             f"{_EXISTING_IMAGES[policy.existing_images]}"
         ),
         "",
+        *_parts_of_images(policy),
         _attachments(policy),
         "",
         when,
     ]
     return "\n".join(lines)
+
+
+def _parts_of_images(policy: Policy) -> Iterator[str]:
+    """Say which parts of an image go, where that is not the usual."""
+    if policy.platforms is not None:
+        shown = ", ".join(f"`{each}`" for each in policy.platforms)
+        yield (
+            f"Of an image for several platforms only those for {shown} go, in a new index, to "
+            "which signatures over the old one do not apply. An image that lacks one of them is "
+            "rejected."
+        )
+        yield ""
+    if policy.foreign_layers in _FOREIGN_LAYERS:
+        yield _FOREIGN_LAYERS[policy.foreign_layers]
+        yield ""
 
 
 def _attachments(policy: Policy) -> str:

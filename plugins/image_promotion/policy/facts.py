@@ -5,13 +5,14 @@ None means not known (yet), which is never the same as "none found".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 CRITICAL_FROM = 7.0
 MAJOR_FROM = 4.0
@@ -25,6 +26,12 @@ class Band(StrEnum):
     MINOR = "minor"
     OTHER = "other"
 
+
+UNKNOWN_SEVERITY = "UNKNOWN"
+_SAYS_UNKNOWN = frozenset({"", "unknown", "unspecified", "unassigned", "not yet assigned"})
+
+# CVSS 3.1 specification, section 5, "Qualitative Severity Rating Scale"; CVSS 4.0 has the same.
+_RATINGS = ((9.0, "CRITICAL"), (7.0, "HIGH"), (4.0, "MEDIUM"), (0.1, "LOW"), (0.0, "NONE"))
 
 _BANDS_OF_WORDS = {
     "CRITICAL": Band.CRITICAL,
@@ -58,6 +65,11 @@ class Component:
     licenses: tuple[str, ...] = ()
     group: str | None = None
     kind: str | None = None
+
+    @property
+    def key(self) -> tuple[str | None, str, str | None, str | None]:
+        """What tells it from others."""
+        return self.group, self.name, self.version, self.purl
 
 
 class Status(StrEnum):
@@ -118,6 +130,11 @@ class Vulnerability:
     status: Status | None = None
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What it counts once for."""
+        return self.id, self.package, self.version
+
+    @property
     def band(self) -> Band:
         """Return DTR's severity.
 
@@ -131,6 +148,21 @@ class Vulnerability:
         if self.score >= MAJOR_FROM:
             return Band.MAJOR
         return Band.MINOR if self.score > 0 else Band.OTHER
+
+    @property
+    def severity_word(self) -> str:
+        """Return the scanner's word, the score's rating where there is none, or else UNKNOWN.
+
+        So a report of scores alone is counted by words as well, and what nobody has rated is a
+        severity of its own instead of none.
+
+        Source: CVSS 3.1 specification, section 5, "Qualitative Severity Rating Scale".
+        """
+        if self.severity.strip().casefold() not in _SAYS_UNKNOWN:
+            return self.severity.strip()
+        if self.score is None:
+            return UNKNOWN_SEVERITY
+        return next((word for least, word in _RATINGS if self.score >= least), UNKNOWN_SEVERITY)
 
 
 def deciding_score(scores: Iterable[Score]) -> float | None:
@@ -154,16 +186,111 @@ def _version_key(version: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """What somebody says about a vulnerability of a product (VEX).
+
+    Args:
+        vulnerability: Its identifier.
+        aliases: Its other identifiers.
+        products: What it is about: package URLs, digests such as ``sha256:..``, or names; empty
+            when it is about whatever the document is attached to.
+        status: What is said.
+        justification: Why it does not affect, in the document's own word; empty when not said.
+        at: When it was said; None when not said.
+        subcomponents: The packages within the products that it is about, as package URLs or names;
+            empty when it is about all of them.
+        source: Who says it, in words; for whoever gathers statements to fill in.
+    """
+
+    vulnerability: str
+    aliases: tuple[str, ...]
+    products: tuple[str, ...]
+    status: Status
+    justification: str = ""
+    at: datetime | None = None
+    subcomponents: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VulnerabilityException:
+    """A vulnerability that somebody has accepted for a while.
+
+    Args:
+        id: Its identifier, or an alias.
+        reason: Why it is accepted.
+        expires: The last day on which it is accepted, in UTC.
+        by: Who accepted it.
+        package: The package it is accepted in; None for all.
+        repository: The source repository it is accepted in, or a pattern with one ``*`` that stands
+            for any characters but ``/``; None for all.
+    """
+
+    id: str
+    reason: str
+    expires: date
+    by: str
+    package: str | None = None
+    repository: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A valid signature of the image itself.
+
+    Args:
+        by: The signer, by the name that the policy gives it.
+        words: What it is and where it was found; may be empty.
+    """
+
+    by: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VulnerabilityCounts:
+    """How many vulnerabilities a report counts that lists none.
+
+    Args:
+        critical: In DTR's band of that name.
+        major: Likewise.
+        minor: Likewise.
+        all: Of whatever severity.
+        source: Which report.
+    """
+
+    critical: int
+    major: int
+    minor: int
+    all: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known(Generic[Item]):
     """A list that some report vouches for.
 
     Args:
         items: The list; empty means that the report found nothing.
-        source: Which report.
+        source: Which report, from where, how old and signed by whom, in words.
     """
 
     items: tuple[Item, ...]
     source: str
+    _made: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, make: Callable[[Known[Item]], Made]) -> Made:
+        """Return what a function makes of the list, made at the first call and kept with it.
+
+        Args:
+            make: The function; a module's own, since it is what the result is found by.
+
+        Returns:
+            What it made.
+        """
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast("Made", self._made[make])
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +310,27 @@ class ImageFacts:
         updated: When the image was last updated.
         components: Its components with their licenses.
         vulnerabilities: Its vulnerabilities.
+        vulnerability_counts: Their numbers, from a report that has no list; a list goes before.
+        signatures: The valid signatures of the image; an empty list when there is none.
+        statements: What those whom the policy trusts say about its vulnerabilities (VEX).
+        exceptions: The vulnerabilities that are accepted for a while, in whatever repository.
+        repository: The source repository, which exceptions may be bound to.
+        digests: The image's digest and that of the index it is part of, which statements may name.
+        why_no_components: Why there are none, in words; empty when nobody can say.
+        why_no_vulnerabilities: Likewise, such as ``the scan is running``.
+        why_no_signatures: Likewise.
     """
 
     tag: str
     updated: Moment | None = None
     components: Known[Component] | None = None
     vulnerabilities: Known[Vulnerability] | None = None
+    vulnerability_counts: VulnerabilityCounts | None = None
+    signatures: Known[Signature] | None = None
+    statements: tuple[Statement, ...] = ()
+    exceptions: tuple[VulnerabilityException, ...] = ()
+    repository: str | None = None
+    digests: tuple[str, ...] = ()
+    why_no_components: str = ""
+    why_no_vulnerabilities: str = ""
+    why_no_signatures: str = ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic_core import ErrorDetails
 
@@ -21,10 +22,15 @@ from image_promotion.policy.yaml_document import (
 # Words of other products for what has another name here.
 _SYNONYMS = {
     "and": "all",
+    "approved_by": "by",
+    "author": "by",
+    "cve": "id",
     "cron": "schedule",
     "exclude": "is_not_one_of",
+    "expiry": "expires",
     "high": "severity",
     "image": "repository",
+    "justification": "reason",
     "low": "severity",
     "max_age": "newer_than",
     "medium": "severity",
@@ -37,22 +43,39 @@ _SYNONYMS = {
     "rules": "triggers",
     "tag_template": "tag",
     "tz": "timezone",
+    "until": "expires",
     "version": "semver",
 }
 
 
-def fault_of(error: ErrorDetails, document: YamlDocument) -> PolicyError:
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The keys that a kind of file may have.
+
+    Args:
+        keys_at: Returns the keys that may stand at a place.
+        meaning_at: Says what a place is for.
+    """
+
+    keys_at: Callable[[Sequence[Step]], list[str]]
+    meaning_at: Callable[[Sequence[Step]], str]
+
+
+def fault_of(
+    error: ErrorDetails, document: YamlDocument, vocabulary: Vocabulary | None = None
+) -> PolicyError:
     """Turn one of pydantic's findings into an error of the file.
 
     Args:
         error: The finding.
         document: The file it is about.
+        vocabulary: The keys it may have; None for a policy's.
 
     Returns:
         The error, with line, column and key.
     """
     location = _location(error, document.content)
-    said, allowed = _words(error, location, document)
+    said, allowed = _words(error, location, document, vocabulary or _of_policies())
     line, column = _place(error, location, document)
     return PolicyError(
         printable(said),
@@ -107,22 +130,24 @@ def _place(
     return None, None
 
 
-def _words(error: ErrorDetails, location: Location, document: YamlDocument) -> tuple[str, str]:
+def _words(
+    error: ErrorDetails, location: Location, document: YamlDocument, vocabulary: Vocabulary
+) -> tuple[str, str]:
     """Say what is wrong and what is allowed."""
     written = document.written.get(location)
     if refusal := _refusal(error):
         return _words_of_refusal(refusal, written)
     if error["type"] == "extra_forbidden":
-        return _words_of_unknown_key(location)
+        return _words_of_unknown_key(location, vocabulary)
     context = error.get("ctx", {})
     if error["type"] == "value_error":
         return str(context.get("error", error["msg"])), ""
     found = kind_of(error["input"])
     words = {
-        "missing": ("is missing", _meaning(location)),
+        "missing": ("is missing", _meaning(location, vocabulary)),
         "enum": (f"{written or found} is not allowed", str(context.get("expected", ""))),
-        "model_type": (f"must be a mapping, not {found}", _meaning(location)),
-        "dict_type": (f"must be a mapping, not {found}", _meaning(location)),
+        "model_type": (f"must be a mapping, not {found}", _meaning(location, vocabulary)),
+        "dict_type": (f"must be a mapping, not {found}", _meaning(location, vocabulary)),
         "int_type": (f"must be a whole number, not {found}", "a number without quotes"),
         "greater_than_equal": (f"{written} is too small", f"{context.get('ge')} or more"),
         "less_than_equal": (f"{written} is too large", f"{context.get('le')} or less"),
@@ -138,11 +163,11 @@ def _words_of_refusal(refusal: RefusalError, written: str | None) -> tuple[str, 
     return refusal.said, refusal.allowed
 
 
-def _words_of_unknown_key(location: Location) -> tuple[str, str]:
+def _words_of_unknown_key(location: Location, vocabulary: Vocabulary) -> tuple[str, str]:
     """Say what was probably meant: a key of a like name, or a key of another place."""
     key = str(location[-1])
-    known = _known_keys(location[:-1])
-    within = [each for each in known if key in _known_keys((*location[:-1], each))]
+    known = vocabulary.keys_at(location[:-1])
+    within = [each for each in known if key in vocabulary.keys_at((*location[:-1], each))]
     hint = ""
     synonym = _SYNONYMS.get(key.lower())
     if synonym in known:
@@ -153,20 +178,18 @@ def _words_of_unknown_key(location: Location) -> tuple[str, str]:
         hint = f"; it belongs under {' or '.join(within)}"
     elif near := difflib.get_close_matches(key.lower(), known, n=1):
         hint = f"; did you mean {near[0]}?"
-    elif key in _known_keys(()):
+    elif key in vocabulary.keys_at(()):
         hint = "; it belongs at the top of the policy, so indent it less"
     return f"is no key here{hint}", ", ".join(known)
 
 
-def _known_keys(location: Sequence[Step]) -> list[str]:
-    """Return the keys that may stand at a place, read from the model."""
-    from image_promotion.policy.schema import keys_at  # noqa: PLC0415 - only faults need them
-
-    return keys_at(location)
-
-
-def _meaning(location: Sequence[Step]) -> str:
+def _meaning(location: Sequence[Step], vocabulary: Vocabulary) -> str:
     """Say what a missing key is for, or which keys it has."""
-    from image_promotion.policy.schema import meaning_at  # noqa: PLC0415 - as above
+    return ", ".join(vocabulary.keys_at(location)) or vocabulary.meaning_at(location)
 
-    return ", ".join(_known_keys(location)) or meaning_at(location)
+
+def _of_policies() -> Vocabulary:
+    """Return the keys of policies, read from the model."""
+    from image_promotion.policy.schema import keys_at, meaning_at  # noqa: PLC0415 - for faults only
+
+    return Vocabulary(keys_at, meaning_at)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from image_promotion.errors import PolicyError
 from image_promotion.policy.model import Policy
+from image_promotion.policy.signers import FOLDER
 from image_promotion.policy.yaml_document import YamlDocument, read_document
 
 SUFFIXES = (".yaml", ".yml")
@@ -113,7 +114,8 @@ def _check(path: Path) -> tuple[Policy | None, tuple[PolicyError, ...], YamlDocu
     faults = list(document.faults)
     policy = None
     try:
-        policy = Policy.model_validate(document.content)
+        # What stands in files beside the policy becomes part of it, and of what is recorded of it.
+        policy = Policy.model_validate(document.content, context={FOLDER: path.parent})
     except ValidationError as error:
         from image_promotion.policy.faults import fault_of  # noqa: PLC0415 - only faults need it
 

@@ -29,6 +29,10 @@ from pydantic import (
 from image_promotion.errors import PolicyError
 from image_promotion.policy.criteria.logic import AllOf
 from image_promotion.policy.criteria.patterns import TagMatches
+from image_promotion.policy.evidence import Evidence
+from image_promotion.policy.evidence_sources import SourceName
+from image_promotion.policy.foreign_layers import ForeignLayers
+from image_promotion.policy.image_parts import FOREIGN_LAYERS, PLATFORMS, Platforms
 from image_promotion.policy.referrers import Referrers
 from image_promotion.policy.refusal import RefusalError
 from image_promotion.policy.repositories import (
@@ -216,6 +220,9 @@ class Policy(Strict):
         default=ExistingImages.CONSIDER,
         description="Whether images that are there when the policy is made or changed count.",
     )
+    evidence: Evidence = Evidence()
+    platforms: Platforms | None = PLATFORMS
+    foreign_layers: ForeignLayers = FOREIGN_LAYERS
     referrers: Referrers = Referrers()
     limits: Limits = Limits()
 
@@ -261,11 +268,26 @@ class Policy(Strict):
                 "another repository, or another target.tag",
                 at=("target", "repository"),
             )
+        self._names_its_signers()
         try:
             self._template  # noqa: B018 - made once, here, so that a wrong one is told now
         except RefusalError as refusal:
             raise RefusalError(refusal.said, refusal.allowed, at=("target", "tag")) from None
         return self
+
+    def _names_its_signers(self) -> None:
+        for n, trigger in enumerate(self.triggers):
+            for named in trigger.signers(at=("triggers", n)):
+                try:
+                    self.evidence.require_signers(named.names)
+                except RefusalError as refusal:
+                    raise RefusalError(refusal.said, refusal.allowed, at=named.at) from None
+                if not any(each.name is SourceName.REFERRERS for each in self.evidence.sources):
+                    raise RefusalError(
+                        "asks for a signature, and referrers are not among evidence.sources",
+                        "`referrers` among them: signatures are attached to the image",
+                        at=named.at,
+                    )
 
     @cached_property
     def criterion(self) -> AllOf:
@@ -381,13 +403,21 @@ class Policy(Strict):
 
         A new description, schedule or limit makes no new version, and so decides nothing again.
         Another `referrers` does make one, although it selects no image: a promotion is carried out
-        by the version that decided it, which must say what goes along. What it says without the key
-        is left out, so that the hashes stay that were made before there was the key.
+        by the version that decided it, which must say what goes along. The same holds for
+        `platforms` and `foreign_layers`; `evidence` decides. What the four say without the key is
+        left out, so that the hashes stay that were made before there was the key.
         """
         parts = {"source", "target", "triggers", "existing_images"}
         if self.referrers != Referrers():
             parts.add("referrers")
+        if self.foreign_layers is not ForeignLayers.SKIP:
+            parts.add("foreign_layers")
+        if self.evidence != Evidence():
+            parts.add("evidence")
         decides = self.model_dump(mode="json", by_alias=True, exclude_none=True, include=parts)
+        if self.platforms is not None:
+            # Their order decides nothing.
+            decides["platforms"] = sorted(set(self.platforms))
         return f"sha256:{hashlib.sha256(_canonical(decides).encode()).hexdigest()}"
 
     def describe(self) -> str:

@@ -3,187 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from image_promotion.policy.criteria.age import Updated
-from image_promotion.policy.criteria.evidence import (
-    ALL,
-    Comparison,
-    Condition,
-    License,
-    Vulnerabilities,
-)
 from image_promotion.policy.criteria.logic import AllOf, AnyOf, Not
-from image_promotion.policy.criteria.patterns import TagMatches, TagSemver
-from image_promotion.policy.criteria.text import ComponentName, TagName, TextOperator
+from image_promotion.policy.criteria.patterns import TagMatches
 from image_promotion.policy.criteria.verdict import Criterion
-from image_promotion.policy.facts import Band
-from image_promotion.policy.refusal import RefusalError, kind_of
-from image_promotion.policy.values import (
-    BOUND,
-    NOT_EMPTY,
-    Bound,
-    DateOrTime,
-    Duration,
-    Strict,
-    Text,
-    TextList,
-    TextOrList,
+from image_promotion.policy.evidence_triggers import (
+    LicenseTrigger,
+    SignatureTrigger,
+    VulnerabilityTrigger,
 )
+from image_promotion.policy.name_triggers import ComponentTrigger, TagTrigger
+from image_promotion.policy.refusal import RefusalError, kind_of
+from image_promotion.policy.values import NOT_EMPTY, DateOrTime, Duration, Strict
 
 MAX_DEPTH = 8  # of any, all and not within each other
-
-
-class NameTrigger(Strict):
-    """DTR's six operators on a name; several in one mapping must all hold."""
-
-    equals: TextOrList | None = Field(default=None, description="The whole name; of several, any.")
-    starts_with: TextOrList | None = Field(
-        default=None, description="Its beginning, such as `v`; of several, any."
-    )
-    ends_with: TextOrList | None = Field(
-        default=None, description="Its end, such as `-stable`; of several, any."
-    )
-    contains: TextOrList | None = Field(default=None, description="A part of it; of several, any.")
-    is_one_of: TextList | None = Field(default=None, description="The whole name is one of these.")
-    is_not_one_of: TextList | None = Field(default=None, description="It is none of these.")
-
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> NameTrigger:
-        if not self.model_fields_set:
-            raise RefusalError("is empty", f"one or more of {', '.join(type(self).model_fields)}")
-        return self
-
-    def comparisons(self) -> Iterator[tuple[TextOperator, tuple[str, ...]]]:
-        """Yield each operator that was given, with its values."""
-        for operator in TextOperator:
-            if values := getattr(self, operator.value):
-                yield operator, values
-
-
-class TagTrigger(NameTrigger):
-    """A trigger on the tag's name; upper and lower case differ."""
-
-    matches: Text | None = Field(
-        default=None,
-        description="An RE2 regular expression for the whole tag; its groups serve the template.",
-    )
-    semver: Text | None = Field(
-        default=None, description="A range of semantic versions as npm writes it, such as ^1.4."
-    )
-
-    @field_validator("matches")
-    @classmethod
-    def _is_expression(cls, value: str | None) -> str | None:
-        if value is not None:
-            TagMatches(value)
-        return value
-
-    @field_validator("semver")
-    @classmethod
-    def _is_range(cls, value: str | None) -> str | None:
-        if value is not None:
-            TagSemver(value)
-        return value
-
-    def criteria(self) -> list[Criterion]:
-        """Return the criteria it asks for."""
-        criteria: list[Criterion] = [
-            TagName(operator, values) for operator, values in self.comparisons()
-        ]
-        if self.matches is not None:
-            criteria.append(TagMatches(self.matches))
-        if self.semver is not None:
-            criteria.append(TagSemver(self.semver))
-        return criteria
-
-
-class ComponentTrigger(NameTrigger):
-    """A trigger on the image's components: one has such a name, or (is_not_one_of) none has.
-
-    Upper and lower case are the same. Without a list of components the answer is `wait`.
-    """
-
-    def criteria(self) -> list[Criterion]:
-        """Return the criteria it asks for."""
-        return [ComponentName(operator, values) for operator, values in self.comparisons()]
-
-
-class VulnerabilityTrigger(Strict):
-    """Bounds on the numbers of vulnerabilities; all must hold.
-
-    Each is `>=`, `>`, `=`, `!=`, `<=` or `<` and a number, in quotes. Without a report the answer
-    is `wait`.
-    """
-
-    critical: Bound | None = Field(
-        default=None, description="CVSS 7.0 and above: a bound such as `= 0`."
-    )
-    major: Bound | None = Field(default=None, description="CVSS 4.0 to below 7.0.")
-    minor: Bound | None = Field(default=None, description="CVSS above 0 to below 4.0.")
-    all: Bound | None = Field(default=None, description="Whatever their severity.")
-    severity: dict[Text, Bound] = Field(
-        default_factory=dict,
-        description='By the scanner\'s own words, in any case: `{CRITICAL: "= 0", HIGH: "<= 2"}`.',
-    )
-
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> VulnerabilityTrigger:
-        if not self.conditions():
-            raise RefusalError("is empty", "one or more of critical, major, minor, all, severity")
-        return self
-
-    def conditions(self) -> tuple[Condition, ...]:
-        """Return the bounds in their order."""
-        bands: list[tuple[Band | str, str | None]] = [
-            (Band.CRITICAL, self.critical),
-            (Band.MAJOR, self.major),
-            (Band.MINOR, self.minor),
-            (ALL, self.all),
-        ]
-        given = [(subject, bound) for subject, bound in (*bands, *self.severity.items()) if bound]
-        return tuple(_condition(subject, bound) for subject, bound in given)
-
-    def criteria(self) -> list[Criterion]:
-        """Return the criteria it asks for."""
-        return [Vulnerabilities(self.conditions())]
-
-
-def _condition(subject: Band | str, bound: str) -> Condition:
-    match = BOUND.fullmatch(bound)
-    if match is None:
-        raise ValueError(f"{bound!r} is no bound")
-    return Condition(subject, Comparison(match[1]), int(match[2]))
-
-
-class LicenseTrigger(Strict):
-    """A trigger on the licenses of the image's components; both must hold where both are given.
-
-    Upper and lower case are the same. Without a list of components the answer is `wait`.
-    """
-
-    is_one_of: TextList | None = Field(
-        default=None, description="Some component is under one of these."
-    )
-    is_not_one_of: TextList | None = Field(default=None, description="No component is.")
-
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> LicenseTrigger:
-        if not self.model_fields_set:
-            raise RefusalError("is empty", "is_one_of, is_not_one_of or both")
-        return self
-
-    def criteria(self) -> list[Criterion]:
-        """Return the criteria it asks for."""
-        criteria: list[Criterion] = []
-        if self.is_one_of:
-            criteria.append(License(TextOperator.IS_ONE_OF, self.is_one_of))
-        if self.is_not_one_of:
-            criteria.append(License(TextOperator.IS_NOT_ONE_OF, self.is_not_one_of))
-        return criteria
 
 
 class UpdatedTrigger(Strict):
@@ -250,6 +89,7 @@ class Trigger(Strict):
     component: ComponentTrigger | None = None
     vulnerabilities: VulnerabilityTrigger | None = None
     license: LicenseTrigger | None = None
+    signature: SignatureTrigger | None = None
     updated: UpdatedTrigger | None = None
     any: Annotated[tuple[Trigger, ...] | None, *TRIGGER_LIST] = Field(
         default=None, description="At least one must hold."
@@ -293,7 +133,7 @@ class Trigger(Strict):
     def _own_criteria(self, zone: tzinfo) -> Sequence[Criterion]:
         if self.updated:
             return self.updated.criteria(zone)
-        own = self.tag or self.component or self.vulnerabilities or self.license
+        own = self.tag or self.component or self.vulnerabilities or self.license or self.signature
         return own.criteria() if own else ()
 
     def required_patterns(self) -> Iterator[TagMatches]:
@@ -302,6 +142,33 @@ class Trigger(Strict):
             yield TagMatches(self.tag.matches)
         for each in self.all or ():
             yield from each.required_patterns()
+
+    def signers(self, *, at: tuple[str | int, ...] = ()) -> Iterator[NamedSigners]:
+        """Yield the signers that its `signature` triggers name, however deep they are nested.
+
+        Args:
+            at: Where it stands in the policy.
+        """
+        if self.signature:
+            yield NamedSigners(self.signature.signed_by, (*at, "signature", "signed_by"))
+        if self.not_:
+            yield from self.not_.signers(at=(*at, "not"))
+        for key, parts in (("any", self.any), ("all", self.all)):
+            for n, part in enumerate(parts or ()):
+                yield from part.signers(at=(*at, key, n))
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSigners:
+    """The signers that a trigger names.
+
+    Args:
+        names: Their names.
+        at: Where they stand in the policy.
+    """
+
+    names: tuple[str, ...]
+    at: tuple[str | int, ...]
 
 
 def require_shallow(value: object, *, at: tuple[str | int, ...] = (), depth: int = 0) -> None:

@@ -45,11 +45,12 @@ class YamlDocument:
     faults: list[PolicyError] = field(default_factory=list)
 
 
-def read_document(path: Path) -> YamlDocument:
+def read_document(path: Path, kind: str = "a policy") -> YamlDocument:
     """Read a YAML file of one document that is a mapping.
 
     Args:
         path: The file.
+        kind: What it should hold, in words.
 
     Returns:
         The document; its `faults` may hold keys that stand twice.
@@ -64,7 +65,7 @@ def read_document(path: Path) -> YamlDocument:
         loader = _Loader(text, path)
         node = loader.get_single_node()
         if node is None:
-            raise PolicyError("is empty", file=path, line=1, allowed="a policy")
+            raise PolicyError("is empty", file=path, line=1, allowed=kind)
         content = _Values(loader, document).build(node, ())
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text, path) from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from image_promotion.errors import NotFoundError, Subject, VerificationError
 from image_promotion.ledger.records import Promotion
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.fallback_index import PATIENCE, Patience
+from image_promotion.registry.manifest import ImageIndex
+from image_promotion.registry.platforms import with_manifest
 from image_promotion.registry.referrer_memory import ReferrerMemory
 from image_promotion.registry.referrer_transfer import (
     NOTHING_CARRIED,
@@ -56,6 +58,28 @@ class AttachmentCheck:
         return f"{said}, {self.brought} of them brought just now" if self.brought else said
 
 
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """What is attached to an index of which only some platforms were promoted.
+
+    Attributes:
+        number: How many there are that the policy would have carried.
+        index: The index at the source.
+    """
+
+    number: int
+    index: Digest
+
+    def __str__(self) -> str:
+        does = (
+            "referrer of the index {} does" if self.number == 1 else "referrers of the index {} do"
+        )
+        return (
+            f"{self.number} {does.format(self.index)} not apply to the platform selection and "
+            f"stay{'s' if self.number == 1 else ''} behind"
+        )
+
+
 WITHOUT_SETTLING = Patience(settling_s=0.0)
 """For the copy: whether a list has settled is seen by the verification, which comes much later."""
 
@@ -89,10 +113,10 @@ async def carry(
     wishes = journal.policy_of(promotion).referrers
     if wishes.carries_nothing:
         return None
-    image = Digest.parse(promotion.digest)
+    image = Digest.parse(promotion.target_digest)
     try:
         return await carry_attachments(
-            source,
+            await _as_promoted(promotion, source=source, target=target),
             promotion.source_repository,
             image,
             target,
@@ -102,10 +126,67 @@ async def carry(
             memory=None if memory is None else memory.of(promotion),
         )
     except NotFoundError:
-        if await source.has_manifest(promotion.source_repository, image):
+        if await source.has_manifest(promotion.source_repository, Digest.parse(promotion.digest)):
             raise
         # Deleted since it was copied. That is no failure of the copy: the retag looks at the tag.
         return NOTHING_CARRIED
+
+
+async def count_left_behind(
+    promotion: Promotion,
+    *,
+    source: Store,
+    journal: Journal,
+    memory: AttachmentMemory | None = None,
+) -> LeftBehind | None:
+    """Count what is attached to an index itself, of which only some platforms are promoted.
+
+    Args:
+        promotion: The promotion.
+        source: The store of its source connection.
+        journal: Knows the version of the policy that decided.
+        memory: What the stage has learnt from other promotions; None for nothing.
+
+    Returns:
+        What stays behind; None where all of the image is promoted, nothing would be carried, or the
+        index is gone from the source by now.
+
+    Raises:
+        PromotionError: The source cannot be asked.
+    """
+    wishes = journal.policy_of(promotion).referrers
+    if not promotion.is_selection or wishes.carries_nothing:
+        return None
+    repository, digest = promotion.source_repository, Digest.parse(promotion.digest)
+    try:
+        index = await source.get_manifest(repository, digest)
+        if isinstance(index, ImageIndex):
+            # What it lists is another matter, and need not even be there where it is not chosen.
+            source = with_manifest(source, repository, replace(index, manifests=()))
+        attached = await find_attachments(
+            source,
+            repository,
+            digest,
+            wanted=wishes.wants,
+            memory=None if memory is None else memory.of(promotion),
+        )
+    except NotFoundError:
+        return None
+    return LeftBehind(len(attached.found), digest)
+
+
+async def _as_promoted(promotion: Promotion, *, source: Store, target: Store) -> Store:
+    """Return the source with the index that was made for the target, where one was made.
+
+    It is read from the target, where it has arrived. So what is attached to the images kept in it
+    is found, and even what somebody attached to its digest in advance.
+    """
+    if not promotion.is_selection:
+        return source
+    made = await target.get_manifest(
+        promotion.target_repository, Digest.parse(promotion.target_digest)
+    )
+    return with_manifest(source, promotion.source_repository, made)
 
 
 async def check(
@@ -138,12 +219,12 @@ async def check(
     wishes = journal.policy_of(promotion).referrers
     if wishes.carries_nothing:
         return None
-    image = Digest.parse(promotion.digest)
+    image = Digest.parse(promotion.target_digest)
     repository = promotion.target_repository
     brought = 0
     try:
         there = await find_attachments(
-            source,
+            await _as_promoted(promotion, source=source, target=target),
             promotion.source_repository,
             image,
             wanted=wishes.wants,
@@ -165,7 +246,7 @@ async def check(
         raise VerificationError(
             "the target does not hold what is attached to the image",
             problems=problems,
-            subject=Subject(target.name, repository, promotion.target_tag, promotion.digest),
+            subject=Subject(target.name, repository, promotion.target_tag, promotion.target_digest),
             advice="Run the promotion again: it brings what is missing. If it happens again, "
             "something else writes to or cleans up this repository.",
         )

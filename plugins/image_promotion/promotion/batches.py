@@ -114,7 +114,7 @@ async def carry_out(
     """
 
     async def attempt(promotion: Promotion) -> PromotionError | bool:
-        label = f"{image_label(promotion)} ({promotion.digest})"
+        label = f"{image_label(promotion)} ({promotion.digests})"
         if promotion.state is State.FAILED and promotion.failed_in in READY[stage]:
             promotion = journal.resume(promotion)
         if promotion.state not in READY[stage]:

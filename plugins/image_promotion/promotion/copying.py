@@ -3,6 +3,8 @@
 What is attached to the image follows it: signatures, attestations, SBOMs, as far as the policy
 wants them, and with them the tags that list them.
 
+Where the policy chooses platforms, the new index is made here, with the digest that was decided.
+
 It may be killed and repeated at any moment. Whatever is in the target already is not moved again.
 """
 
@@ -11,8 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from image_promotion.ledger.records import Promotion, State, TransferFigures
-from image_promotion.promotion.attachments import AttachmentMemory, carry
+from image_promotion.policy.foreign_layers import ForeignLayers
+from image_promotion.promotion.attachments import (
+    AttachmentMemory,
+    LeftBehind,
+    carry,
+    count_left_behind,
+)
 from image_promotion.promotion.journal import Journal
+from image_promotion.promotion.selection import source_of
 from image_promotion.registry.arrivals import Arrivals
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.passage import TransferProgress
@@ -30,16 +39,20 @@ class Copy:
         image: What was moved, skipped and mounted of the image.
         attached: What of its attachments; None where the policy wants none of them.
         has_made_room: Whether the target repository, or its project, had to be created.
+        left_behind: What is attached to the source's index and not to the new one; None where the
+            image is the source's own.
     """
 
     image: TransferReport
     attached: CarriageReport | None
     has_made_room: bool = False
+    left_behind: LeftBehind | None = None
 
     def __str__(self) -> str:
         attached = "attachments stay behind" if self.attached is None else str(self.attached)
         room = "the target repository was created; " if self.has_made_room else ""
-        return f"{room}{attached}; {self.image}"
+        behind = f"{self.left_behind}; " if self.left_behind else ""
+        return f"{room}{behind}{attached}; {self.image}"
 
 
 async def copy(
@@ -75,17 +88,20 @@ async def copy(
     made = isinstance(target, HasCatalogue) and await target.catalogue.ensure_repository(
         promotion.target_repository
     )
+    policy = journal.policy_of(promotion)
     image = await copy_image(
-        source,
+        await source_of(promotion, policy, source),
         promotion.source_repository,
-        Digest.parse(promotion.digest),
+        Digest.parse(promotion.target_digest),
         target,
         promotion.target_repository,
         progress=progress,
         arrivals=arrivals,
+        takes_foreign_layers=policy.foreign_layers is ForeignLayers.COPY,
     )
     attached = await carry(promotion, source=source, target=target, journal=journal, memory=memory)
-    done = Copy(image, attached, has_made_room=made)
+    behind = await count_left_behind(promotion, source=source, journal=journal, memory=memory)
+    done = Copy(image, attached, has_made_room=made, left_behind=behind)
     journal.note(
         promotion,
         State.COPIED,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from image_promotion.ledger.records import Outcome, Reason
+from image_promotion.policy.criteria.verdict import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class ImageDecision:
         reasons: One for each trigger of the policy, and one more when the target tag decided.
         wait_until: The moment at which a waiting image may be decided differently, if it is known.
         target: The tag the image gets; None unless the triggers hold.
+        target_digest: What that tag gets: the image's digest, or that of a new index of some of its
+            platforms; None unless the triggers hold.
     """
 
     image: ImageName
@@ -45,3 +48,16 @@ class ImageDecision:
     reasons: tuple[Reason, ...]
     wait_until: datetime | None = None
     target: TargetTag | None = None
+    target_digest: str | None = None
+
+
+def as_reason(finding: Finding) -> Reason:
+    """Return a finding as the ledger keeps it."""
+    return Reason(
+        trigger=finding.trigger,
+        verdict=str(finding.verdict),
+        expected=finding.expected,
+        found=finding.found,
+        source=finding.source,
+        parts=tuple(as_reason(part) for part in finding.parts),
+    )

@@ -7,12 +7,13 @@ target tags are found before any content moves.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from image_promotion.errors import PolicyError
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import (
+    Aim,
     Candidate,
     NewDecision,
     NewPromotion,
@@ -22,11 +23,10 @@ from image_promotion.ledger.records import (
     Run,
     State,
 )
-from image_promotion.policy.criteria.verdict import Finding, Verdict, foresee
-from image_promotion.policy.facts import ImageFacts, Moment
+from image_promotion.policy.criteria.verdict import Verdict
 from image_promotion.policy.model import Policy
 from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
-from image_promotion.promotion.image_times import image_moments
+from image_promotion.promotion.judging import judge_images
 from image_promotion.promotion.target_tags import settle_target_tags
 from image_promotion.registry.store import Store
 
@@ -50,10 +50,12 @@ async def evaluate(
     source: Store,
     target: Store,
     ledger: Ledger,
-    kept_tags: Mapping[ImageName, str],
+    earlier: Mapping[ImageName, Promotion],
     now: datetime,
+    afresh: bool = False,
+    keep_evidence: bool = False,
 ) -> list[ImageDecision]:
-    """Decide about images, writing nothing.
+    """Decide about images, writing nothing but the evidence that was gathered, if that is wanted.
 
     Args:
         policy: The policy.
@@ -61,8 +63,10 @@ async def evaluate(
         source: The store they are in.
         target: The store they may go to.
         ledger: Asked which target tags other promotions are about to set.
-        kept_tags: Target tags that were rendered at an earlier try of the same promotion.
+        earlier: The promotions of earlier tries; the same promotion keeps the tag rendered then.
         now: The moment of the decision, which time-dependent triggers and templates use.
+        afresh: Whether evidence is gathered anew even if what is kept of earlier runs would do.
+        keep_evidence: Whether what is gathered is kept in the ledger.
 
     Returns:
         One decision for each image, in the images' order.
@@ -71,33 +75,23 @@ async def evaluate(
         RegistryError: A registry cannot be asked.
         LedgerError: The ledger cannot be asked.
     """
-    moments = await image_moments(policy, images, source)
-    decisions = [
-        _judge(policy, image, moments.get(image), kept_tags.get(image), now) for image in images
-    ]
+    judged = await judge_images(
+        policy, images, source=source, ledger=ledger, now=now, afresh=afresh, keep=keep_evidence
+    )
+    decisions = [_named(policy, each, earlier.get(each.image), now) for each in judged]
     return await settle_target_tags(policy, decisions, target=target, ledger=ledger)
 
 
-def _judge(
-    policy: Policy,
-    image: ImageName,
-    created: Moment | None,
-    kept_tag: str | None,
-    now: datetime,
+def _named(
+    policy: Policy, decision: ImageDecision, earlier: Promotion | None, now: datetime
 ) -> ImageDecision:
-    """Decide by the triggers alone, and render the tag of an image that earned one."""
-    criterion = policy.criterion
-    facts = ImageFacts(tag=image.tag, updated=created)
-    finding = criterion.judge(facts, now)
-    reasons = tuple(as_reason(part) for part in finding.parts)
-    if finding.verdict is Verdict.UNKNOWN:
-        return ImageDecision(image, Outcome.WAIT, reasons)
-    if finding.verdict is Verdict.NOT_HELD:
-        until = foresee(criterion, facts, now)
-        outcome = Outcome.REJECT if until is None else Outcome.WAIT
-        return ImageDecision(image, outcome, reasons, wait_until=until)
+    """Render the tag of an image that earned one."""
+    if decision.outcome is not Outcome.PROMOTE:
+        return decision
+    image = decision.image
+    is_retry = earlier is not None and earlier.target_digest == decision.target_digest
     try:
-        tag = kept_tag or policy.render_tag(image.tag, now)
+        tag = earlier.target_tag if earlier and is_retry else policy.render_tag(image.tag, now)
     except PolicyError as error:
         # Only this image's tag makes the template's result illegal; other images are well.
         reason = Reason(
@@ -107,21 +101,9 @@ def _judge(
             found=error.attempted,
             source="tag template",
         )
-        return ImageDecision(image, Outcome.REJECT, (*reasons, reason))
+        return ImageDecision(image, Outcome.REJECT, (*decision.reasons, reason))
     target = TargetTag(policy.target_repository_for(image.repository), tag)
-    return ImageDecision(image, Outcome.PROMOTE, reasons, target=target)
-
-
-def as_reason(finding: Finding) -> Reason:
-    """Return a finding as the ledger keeps it."""
-    return Reason(
-        trigger=finding.trigger,
-        verdict=str(finding.verdict),
-        expected=finding.expected,
-        found=finding.found,
-        source=finding.source,
-        parts=tuple(as_reason(part) for part in finding.parts),
-    )
+    return replace(decision, target=target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +171,13 @@ async def evaluate_and_record(
         source=source,
         target=target,
         ledger=ledger,
-        kept_tags=_kept_tags(policy, candidates, ledger),
+        earlier=_earlier(policy, candidates, ledger),
         now=now,
+        afresh=decide_again,
+        keep_evidence=True,
     )
     decisions, deferred = _within(decisions, policy.limits.images_per_run)
+    ids |= _aim(policy, decisions, ids, ledger, run=run, now=now)
     recorded = ledger.decide(
         run,
         [
@@ -221,9 +206,10 @@ async def evaluate_and_record(
                 target_tag=each.target.tag,
                 target_key=target_key(policy, each.image.repository),
                 existing_tag=str(policy.target.existing_tag),
+                target_digest=each.target_digest,
             )
             for each, decision in zip(decisions, recorded, strict=True)
-            if each.outcome is Outcome.PROMOTE and each.target
+            if each.outcome is Outcome.PROMOTE and each.target and each.target_digest
         ],
         at=now,
     )
@@ -240,17 +226,39 @@ def _image(candidate: Candidate) -> ImageName:
     return ImageName(seen.repository, seen.tag, seen.digest)
 
 
-def _kept_tags(
+def _aim(
+    policy: Policy,
+    decisions: Sequence[ImageDecision],
+    ids: Mapping[ImageName, int],
+    ledger: Ledger,
+    *,
+    run: Run,
+    now: datetime,
+) -> Mapping[ImageName, int]:
+    """Return the observations to decide about: new ones where another index is wanted by now."""
+    wanted = {
+        each.image: Aim(
+            ids[each.image], target_key(policy, each.image.repository), each.target_digest
+        )
+        for each in decisions
+        if each.outcome is Outcome.PROMOTE and each.target_digest
+    }
+    if not wanted:
+        return {}
+    return dict(zip(wanted, ledger.aim(run, list(wanted.values()), at=now), strict=True))
+
+
+def _earlier(
     policy: Policy, candidates: Sequence[Candidate], ledger: Ledger
-) -> Mapping[ImageName, str]:
-    """Return the target tags that were rendered when a promotion was first planned."""
-    kept = {}
+) -> Mapping[ImageName, Promotion]:
+    """Return the promotions that were planned to the same target before."""
+    found = {}
     for candidate in candidates:
         if candidate.last and candidate.last.promotion_id is not None:
             promotion = ledger.promotion(candidate.last.promotion_id)
             if promotion.target_key == target_key(policy, promotion.source_repository):
-                kept[_image(candidate)] = promotion.target_tag
-    return kept
+                found[_image(candidate)] = promotion
+    return found
 
 
 def _within(decisions: Sequence[ImageDecision], cap: int) -> tuple[list[ImageDecision], int]:

@@ -13,12 +13,8 @@ from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import ExistingImages, Policy
-from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
-from image_promotion.promotion.evaluation import (
-    as_reason,
-    evaluate,
-    target_key,
-)
+from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag, as_reason
+from image_promotion.promotion.evaluation import evaluate, target_key
 from image_promotion.promotion.scanning import (
     EXISTING_IMAGE_IGNORED,
     NO_IMAGE,
@@ -41,6 +37,8 @@ class PlannedImage:
         outcome: What the policy decides now; None for one that cannot be read.
         reasons: Why, one for each trigger.
         target: The tag it has, or would get, in the target.
+        target_digest: What that tag has, or would get; another digest than the source's where the
+            policy chooses platforms.
         promotion: The promotion that carries or carried it there, if there is one.
         wait_until: When a waiting image may be decided differently, if that is known.
         problem: Why the tag could not be looked at; empty otherwise.
@@ -55,6 +53,7 @@ class PlannedImage:
     promotion: Promotion | None = None
     wait_until: datetime | None = None
     problem: str = ""
+    target_digest: str | None = None
 
     @property
     def is_new(self) -> bool:
@@ -131,16 +130,17 @@ async def plan(
         source=source,
         target=target,
         ledger=ledger,
-        kept_tags={
-            image: entry.promotion.target_tag
+        earlier={
+            image: entry.promotion
             for image, entry in standing.items()
             if entry.promotion and _keeps_its_tag(entry.promotion, policy)
         },
         now=now,
+        afresh=decide_again,
     )
     for decision in decisions:
         entry = standing.get(decision.image)
-        rows.append(_decided(decision, entry.promotion if entry else None))
+        rows.append(_decided(policy, decision, entry.promotion if entry else None))
     return sorted(rows, key=lambda each: (each.repository, each.tag))
 
 
@@ -151,6 +151,11 @@ def _keeps_its_tag(promotion: Promotion, policy: Policy) -> bool:
 
 def _is_of_target(promotion: Promotion, policy: Policy) -> bool:
     return promotion.target_key == target_key(policy, promotion.source_repository)
+
+
+def _is_same(promotion: Promotion, policy: Policy, decision: ImageDecision) -> bool:
+    """Return whether a run would take up this promotion, and not plan another one."""
+    return _is_of_target(promotion, policy) and promotion.target_digest == decision.target_digest
 
 
 def _stays(entry: HistoryEntry, policy: Policy, *, decide_again: bool) -> bool:
@@ -177,16 +182,21 @@ def _recorded(image: ImageName, entry: HistoryEntry) -> PlannedImage:
         entry.decision.outcome,
         entry.decision.reasons,
         target=TargetTag(done.target_repository, done.target_tag) if done else None,
+        target_digest=done.target_digest if done else None,
         promotion=done,
     )
 
 
-def _decided(decision: ImageDecision, promotion: Promotion | None) -> PlannedImage:
+def _decided(policy: Policy, decision: ImageDecision, promotion: Promotion | None) -> PlannedImage:
+    if promotion and decision.target_digest and not _is_same(promotion, policy, decision):
+        # What was promoted before is something else than what a run would promote now.
+        promotion = None
     return PlannedImage(
         *_parts(decision.image),
         decision.outcome,
         decision.reasons,
         target=decision.target,
+        target_digest=decision.target_digest,
         promotion=promotion,
         wait_until=decision.wait_until,
     )

@@ -56,7 +56,7 @@ async def retag(
         journal.note(promotion, State.TAGGED, f"{tag} {outcome}{more}")
         return outcome
 
-    digest = Digest.parse(promotion.digest)
+    digest = Digest.parse(promotion.target_digest)
     held = await target.resolve(promotion.target_repository, promotion.target_tag)
     if held is not None and held.digest == digest:
         # Also when the source has moved: a try that was killed after its PUT has made it visible.
@@ -64,7 +64,7 @@ async def retag(
     present = await source.resolve(promotion.source_repository, promotion.source_tag)
     if present is None:
         return supersede("the source tag was deleted")
-    if present.digest != digest:
+    if present.digest != Digest.parse(promotion.digest):
         return supersede(f"the source tag moved to {present.digest}")
     if held is not None and promotion.existing_tag == ExistingTag.SKIP:
         return supersede(f"the target tag was set to {held.digest} meanwhile; existing_tag: skip")
@@ -73,7 +73,10 @@ async def retag(
             f"the target tag was set to {held.digest} after the decision; existing_tag: fail",
             held_digest=str(held.digest),
             subject=Subject(
-                target.name, promotion.target_repository, promotion.target_tag, promotion.digest
+                target.name,
+                promotion.target_repository,
+                promotion.target_tag,
+                promotion.target_digest,
             ),
             advice="Find out who set it; then delete it, or let the policy skip or overwrite.",
         )

@@ -12,7 +12,7 @@ from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import Outcome, Promotion, Reason
 from image_promotion.policy.criteria.verdict import Verdict
 from image_promotion.policy.model import ExistingTag, Policy
-from image_promotion.promotion.decision import ImageDecision, TargetTag
+from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
 from image_promotion.promotion.scanning import FAULTS_OF_ONE_IMAGE
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.products.catalogue import (
@@ -48,8 +48,8 @@ async def settle_target_tags(
     """
     wanted: dict[TargetTag, set[str]] = defaultdict(set)
     for decision in decisions:
-        if decision.target:
-            wanted[decision.target].add(decision.image.digest)
+        if decision.target and decision.target_digest:
+            wanted[decision.target].add(decision.target_digest)
     holders = await _holders(list(wanted), target)
     claims = _claims(list(wanted), target, ledger)
     fixed: frozenset[TargetTag] = frozenset()
@@ -60,12 +60,14 @@ async def settle_target_tags(
         fixed = await _immutable(moving, target)
     settled = []
     for decision in decisions:
-        tag = decision.target
-        if tag is None:
+        tag, digest = decision.target, decision.target_digest
+        if tag is None or digest is None:
             settled.append(decision)
             continue
-        digest = decision.image.digest
-        rival = _rival(digest, wanted[tag], claims.get(tag), holders[tag])
+        others = [
+            claim for claim in claims.get(tag, ()) if not _is_its_own(claim, policy, decision.image)
+        ]
+        rival = _rival(digest, wanted[tag], others, holders[tag])
         if rival:
             settled.append(_conflict(decision, rival))
         else:
@@ -92,21 +94,32 @@ async def _immutable(tags: Sequence[TargetTag], target: Store) -> frozenset[Targ
     return frozenset(found)
 
 
+def _is_its_own(claim: Promotion, policy: Policy, image: ImageName) -> bool:
+    """Say whether a claim is the policy's own of the same image, perhaps for other platforms.
+
+    If it is for others, it is superseded when the new one is planned.
+    """
+    return claim.policy == policy.name and image == ImageName(
+        claim.source_repository, claim.source_tag, claim.digest
+    )
+
+
 def _rival(
     digest: str,
     wanted_by: Collection[str],
-    claim: Promotion | None,
+    claims: Sequence[Promotion],
     holder: str | PromotionError | None,
 ) -> str | None:
     """Say which other promotion wants the same target tag, or why nobody can tell."""
     others = sorted(set(wanted_by) - {digest})
     if others:
         return f"also wanted by {', '.join(others)} in this run"
-    if claim and claim.digest != digest:
-        return (
-            f"about to be set to {claim.digest} by promotion {claim.id} "
-            f"of policy {claim.policy} ({claim.source_repository}:{claim.source_tag})"
-        )
+    for claim in claims:
+        if claim.target_digest != digest:
+            return (
+                f"about to be set to {claim.target_digest} by promotion {claim.id} "
+                f"of policy {claim.policy} ({claim.source_repository}:{claim.source_tag})"
+            )
     if isinstance(holder, PromotionError):
         return f"cannot be looked at: {holder}"
     return None
@@ -120,7 +133,7 @@ def _respect(
     is_immutable: bool,
 ) -> ImageDecision:
     """Treat a target tag that holds another image as the policy says, and the registry allows."""
-    if holder in (None, decision.image.digest):
+    if holder in (None, decision.target_digest):
         return decision
     found = f"holds {holder}; existing_tag: {existing_tag}"
     if existing_tag is ExistingTag.OVERWRITE:
@@ -150,15 +163,15 @@ async def _holders(
 
 def _claims(
     tags: Sequence[TargetTag], target: Store, ledger: Ledger
-) -> Mapping[TargetTag, Promotion]:
+) -> Mapping[TargetTag, Sequence[Promotion]]:
     """Return the unfinished promotions, of any policy, that are about to set a target tag."""
     by_repository: dict[str, list[str]] = defaultdict(list)
     for tag in tags:
         by_repository[tag.repository].append(tag.tag)
     return {
-        TargetTag(repository, tag): claim
+        TargetTag(repository, tag): claims
         for repository, names in by_repository.items()
-        for tag, claim in ledger.tag_claims(target.name, repository, names).items()
+        for tag, claims in ledger.tag_claims(target.name, repository, names).items()
     }
 
 
@@ -171,7 +184,7 @@ def _tag_reason(decision: ImageDecision, found: str) -> Reason:
     return Reason(
         trigger=f"target tag {decision.target}",
         verdict=str(Verdict.NOT_HELD),
-        expected=f"free, or {decision.image.digest}",
+        expected=f"free, or {decision.target_digest}",
         found=found,
         source="target registry and ledger",
     )

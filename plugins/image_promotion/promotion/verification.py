@@ -16,6 +16,7 @@ from image_promotion.errors import (
     VerificationError,
 )
 from image_promotion.ledger.records import Promotion, State
+from image_promotion.policy.foreign_layers import ForeignLayers
 from image_promotion.promotion.attachments import AttachmentCheck, AttachmentMemory, check
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.descriptor import Descriptor
@@ -31,18 +32,29 @@ BLOBS_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found in the target, all of it as promised."""
+    """What was found in the target, all of it as promised.
+
+    Attributes:
+        manifests: How many manifests were read and hashed.
+        blobs: How many blobs are there with their sizes.
+        size_bytes: The size of both together.
+        attached: What was found of the attachments; None where none are wanted.
+        foreign_layers_left: Layers that were not asked for, since they are fetched elsewhere.
+    """
 
     manifests: int
     blobs: int
     size_bytes: int
     attached: AttachmentCheck | None = None
+    foreign_layers_left: int = 0
 
     def __str__(self) -> str:
         said = (
             f"{self.manifests} manifests read and hashed, {self.blobs} blobs there with "
             f"their sizes, {self.size_bytes / 1_000_000:.1f} MB"
         )
+        if self.foreign_layers_left:
+            said += f"; {self.foreign_layers_left} foreign layers not asked for"
         return said if self.attached is None else f"{said}; {self.attached}"
 
 
@@ -71,10 +83,16 @@ async def verify(
         RegistryError: A registry cannot be asked.
     """
     subject = Subject(
-        target.name, promotion.target_repository, promotion.target_tag, promotion.digest
+        target.name, promotion.target_repository, promotion.target_tag, promotion.target_digest
     )
+    wants_foreign_layers = journal.policy_of(promotion).foreign_layers is ForeignLayers.COPY
     image = await verify_image(
-        target, promotion.target_repository, promotion.target_tag, promotion.digest, subject
+        target,
+        promotion.target_repository,
+        promotion.target_tag,
+        promotion.target_digest,
+        subject,
+        wants_foreign_layers=wants_foreign_layers,
     )
     attached = await check(promotion, source=source, target=target, journal=journal, memory=memory)
     found = replace(image, attached=attached)
@@ -83,7 +101,13 @@ async def verify(
 
 
 async def verify_image(
-    target: Store, repository: str, tag: str, digest: str, subject: Subject
+    target: Store,
+    repository: str,
+    tag: str,
+    digest: str,
+    subject: Subject,
+    *,
+    wants_foreign_layers: bool = False,
 ) -> Verification:
     """Compare what a tag leads to with what was promised.
 
@@ -93,6 +117,7 @@ async def verify_image(
         tag: The tag.
         digest: The digest it has to point at.
         subject: What errors are about.
+        wants_foreign_layers: Whether layers must be there that registries need not hold.
 
     Returns:
         What was found.
@@ -130,13 +155,15 @@ async def verify_image(
             return f"blob {blob.digest} has {size_bytes} bytes instead of {blob.size_bytes}"
         return None
 
-    answers = await ask_each(find_problem, content.blobs, at_once=BLOBS_AT_ONCE)
+    blobs = content.blobs + (content.foreign_layers if wants_foreign_layers else ())
+    answers = await ask_each(find_problem, blobs, at_once=BLOBS_AT_ONCE)
     problems = [problem for problem in answers if problem]
     if problems:
         raise refuse(*problems)
-    every = (*content.manifests, *content.blobs)
+    every = (*content.manifests, *blobs)
     return Verification(
         manifests=len(content.manifests),
-        blobs=len(content.blobs),
+        blobs=len(blobs),
         size_bytes=sum(each.size_bytes for each in every),
+        foreign_layers_left=0 if wants_foreign_layers else len(content.foreign_layers),
     )

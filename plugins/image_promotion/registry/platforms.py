@@ -26,6 +26,7 @@ from image_promotion.registry.manifest import (
     Manifest,
     parse_manifest,
 )
+from image_promotion.registry.referrers import HoldsReferrers
 from image_promotion.registry.store import Store
 
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
@@ -122,9 +123,9 @@ def keep_platforms(index: ImageIndex, wanted: Sequence[Platform]) -> Selection:
     """
     images = [entry for entry in index.manifests if ABOUT not in entry.annotations]
     available = tuple(entry.platform for entry in images if entry.platform is not None)
-    for platform in wanted:
-        if not any(_fits(each, platform) for each in available):
-            raise _missing(platform, available)
+    missing = [each for each in wanted if not any(_fits(one, each) for one in available)]
+    if missing:
+        raise _missing(missing, available)
     chosen = [entry for entry in images if _is_wanted(entry, wanted)]
     digests = {str(entry.digest) for entry in chosen}
     is_kept = [
@@ -147,7 +148,7 @@ def keep_platforms(index: ImageIndex, wanted: Sequence[Platform]) -> Selection:
 async def choose_platforms(
     store: Store, repository: str, image: Manifest, wanted: Sequence[Platform]
 ) -> Selection:
-    """Choose platforms of an image; a single image must be for every one of them.
+    """Choose platforms of an image; a single image must be for one of them.
 
     Args:
         store: Where the image is.
@@ -159,7 +160,8 @@ async def choose_platforms(
         The choice. A single image is never changed.
 
     Raises:
-        UnsupportedContentError: There is no image for one of the platforms; or it is no image.
+        UnsupportedContentError: An index has no image for one of the platforms; a single image is
+            for none of them; or it is no image.
         ProtocolViolationError: Its configuration is broken.
         ContentMismatchError: Its configuration is not what its digest says.
         NotFoundError: Its configuration is missing.
@@ -170,9 +172,8 @@ async def choose_platforms(
     if isinstance(image, ImageIndex):
         return keep_platforms(image, wanted)
     found = await _platform_of(store, repository, image)
-    for platform in wanted:
-        if not _fits(found, platform):
-            raise _missing(platform, (found,))
+    if not any(_fits(found, each) for each in wanted):
+        raise _missing(wanted, (found,))
     return Selection(image, image.digest, (found,))
 
 
@@ -189,6 +190,8 @@ def with_manifest(store: Store, repository: str, manifest: Manifest) -> Store:
     Returns:
         The view, to be read from; closing it closes the store.
     """
+    if isinstance(store, HoldsReferrers):
+        return cast("Store", _WithManifestAndReferrers(store, repository, manifest))
     return cast("Store", _WithManifest(store, repository, manifest))
 
 
@@ -209,6 +212,15 @@ class _WithManifest:
         return await self._store.get_manifest(repository, reference)
 
 
+class _WithManifestAndReferrers(_WithManifest):
+    """The same of a store that lists referrers, which is asked of the class since Python 3.12."""
+
+    async def list_referrers(
+        self, repository: str, digest: Digest
+    ) -> tuple[Descriptor, ...] | None:
+        return await cast("HoldsReferrers", self._store).list_referrers(repository, digest)
+
+
 def _fits(platform: Platform, wanted: Platform) -> bool:
     """Say whether an image's platform is one that is wanted."""
     if (platform.os, platform.architecture) != (wanted.os, wanted.architecture):
@@ -225,10 +237,11 @@ def _is_wanted(entry: Descriptor, wanted: Sequence[Platform]) -> bool:
     return platform is not None and any(_fits(platform, each) for each in wanted)
 
 
-def _missing(platform: Platform, available: Sequence[Platform]) -> UnsupportedContentError:
+def _missing(missing: Sequence[Platform], available: Sequence[Platform]) -> UnsupportedContentError:
     names = ", ".join(dict.fromkeys(_shown(each) for each in available))
+    lacked = ", ".join(dict.fromkeys(str(each) for each in missing))
     return UnsupportedContentError(
-        f"there is no image for {platform}",
+        f"there is no image for {lacked}",
         advice=f"There is {names}." if names else "The index says no platform of any image.",
     )
 

@@ -11,7 +11,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from image_promotion.errors import ProtocolViolationError, RegistryError
+from image_promotion.errors import (
+    NotFoundError,
+    ProtocolViolationError,
+    RegistryError,
+    Subject,
+)
 from image_promotion.registry.arrivals import Arrivals
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.descriptor import Descriptor
@@ -81,6 +86,7 @@ class TransferReport:
         manifests_copied: Manifests and indexes that were sent.
         manifests_skipped: Those that the target had.
         seconds: How long it all took.
+        foreign_layers_left: Layers that were not asked for, since they are fetched elsewhere.
     """
 
     blobs_copied: int
@@ -92,6 +98,7 @@ class TransferReport:
     manifests_copied: int
     manifests_skipped: int
     seconds: float
+    foreign_layers_left: int = 0
 
     @property
     def rate_bytes_per_s(self) -> float:
@@ -112,6 +119,9 @@ class TransferReport:
             f"{_counted(self.manifests_copied, 'manifest')} copied, "
             f"{self.manifests_skipped} skipped"
         )
+        if self.foreign_layers_left:
+            left = _counted(self.foreign_layers_left, "foreign layer")
+            said.append(f"{left} left where the URLs lead")
         said.append(f"{self.seconds:.1f} s, {readable_size(self.rate_bytes_per_s)}/s")
         return "; ".join(said)
 
@@ -127,6 +137,7 @@ async def copy_image(
     concurrency: int = 4,
     retry: RetryRules = BLOB_RETRY,
     arrivals: Arrivals | None = None,
+    takes_foreign_layers: bool = False,
 ) -> TransferReport:
     """Bring an image to another store, by digest and without a tag.
 
@@ -135,7 +146,8 @@ async def copy_image(
     and one HEAD a blob is cheap. Only what this run brought there is taken to be there, until the
     registry says otherwise. What is there in the right size is skipped. Within one registry
     blobs are mounted; where that is refused they are sent. Manifests are put with the very bytes
-    that were read. Foreign layers travel only where the source holds them.
+    that were read. Foreign layers stay behind unless they are asked for; then they come from the
+    source, and never from where their URLs lead.
 
     Args:
         source: Where the image is.
@@ -147,34 +159,31 @@ async def copy_image(
         concurrency: How many requests, and so how many blobs, are under way at a time.
         retry: How often a blob whose stream breaks is read and sent again from its start.
         arrivals: What the run has brought there so far; None when this copy is alone.
+        takes_foreign_layers: Whether layers come along that registries need not hold.
 
     Returns:
         What was copied, skipped and mounted.
 
     Raises:
-        NotFoundError: The source lacks the image or a part of it.
+        NotFoundError: The source lacks the image or a part of it, a foreign layer included that is
+            asked for and that the target lacks too.
         ContentMismatchError: A store holds bytes that are not what their digest or size says.
         UnsupportedContentError: A part of it is not promoted, or it is too large or too deep.
         ProtocolViolationError: A manifest is broken.
         RegistryError: A registry refuses, or does not answer.
 
-    Source: OCI Distribution Specification 1.1, "Push": blobs before the manifest that names them.
+    Source: OCI Distribution Specification 1.1, "Push": blobs before the manifest that names them;
+    OCI Image Specification 1.1, "Non-Distributable Layers": they should not be uploaded.
     """
     started_s = time.monotonic()
     route = Route(source, source_repository, target, target_repository, digest)
     with errors_about(source, source_repository, digest):
         levels = await read_by_height(source, source_repository, digest, concurrency)
         content = _content(levels)
-        foreign = await ask_each(
-            lambda layer: source.blob_size(source_repository, layer.digest),
-            content.foreign_layers,
-            at_once=concurrency,
-        )
-    blobs = content.blobs + tuple(
-        layer
-        for layer, size_bytes in zip(content.foreign_layers, foreign, strict=True)
-        if size_bytes is not None
-    )
+    blobs = content.blobs
+    if takes_foreign_layers:
+        blobs += content.foreign_layers
+        await _require_foreign_layers(route, content.foreign_layers, concurrency)
     arrivals = arrivals or Arrivals()
     with errors_about(target, target_repository, digest):
         passes_left = MOST_PASSES
@@ -211,7 +220,36 @@ async def copy_image(
         manifests_copied=manifests_copied,
         manifests_skipped=len(content.manifests) - manifests_copied,
         seconds=time.monotonic() - started_s,
+        foreign_layers_left=0 if takes_foreign_layers else len(content.foreign_layers),
     )
+
+
+async def _require_foreign_layers(
+    route: Route, layers: Sequence[Descriptor], concurrency: int
+) -> None:
+    """Refuse, before a byte moves, layers that neither end holds."""
+
+    async def is_lost(layer: Descriptor) -> bool:
+        # The source first: to ask the target is the passage's business.
+        with errors_about(route.source, route.source_repository, route.image):
+            if await route.source.blob_size(route.source_repository, layer.digest) is not None:
+                return False
+        with errors_about(route.target, route.target_repository, route.image):
+            return await route.target.blob_size(route.target_repository, layer.digest) is None
+
+    lost = await ask_each(is_lost, layers, at_once=concurrency)
+    for layer, is_missing in zip(layers, lost, strict=True):
+        if is_missing:
+            raise NotFoundError(
+                f"the source does not hold the foreign layer {layer.digest}, which is fetched from "
+                "the URLs that the manifest gives for it",
+                subject=Subject(
+                    route.source.name, route.source_repository, digest=str(route.image)
+                ),
+                advice="URLs of an image are never fetched from here: push the image to the source "
+                "with its foreign layers (Docker: allow-nondistributable-artifacts), or leave such "
+                "layers out.",
+            )
 
 
 async def _put_manifests(

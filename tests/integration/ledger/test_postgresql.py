@@ -12,6 +12,7 @@ from sandbox.postgresql_process import PostgresqlProcess
 from tests.support.ledger_story import Story
 
 # The very test functions of SQLite; the fixtures of this folder give them PostgreSQL.
+from tests.unit.ledger.test_aims import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_concurrency import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_decisions import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_history import *  # noqa: F403 - collected from here again

@@ -234,16 +234,17 @@ def test_unfinished_promotions_claim_their_target_tag(story: Story, state: State
 
     for target in ("qa_registry", "qa.example:5000"):
         claims = story.ledger.tag_claims(target, "qa/website", ["stable", "other"])
-        assert claims == ({} if state in {V, S} else {"stable": promotion})
+        assert claims == ({} if state in {V, S} else {"stable": (promotion,)})
     assert story.ledger.tag_claims("elsewhere", "qa/website", ["stable"]) == {}
     assert story.ledger.tag_claims("qa_registry", "qa/other", ["stable"]) == {}
 
 
-def test_the_eldest_of_several_claims_counts_whatever_its_policy(ledger: Ledger) -> None:
+def test_several_claims_are_told_eldest_first_whatever_their_policies(ledger: Ledger) -> None:
     eldest = Story(ledger, "one").promotion_in(P, tag="stable")
-    Story(ledger, "two").promotion_in(P, tag="stable")
+    other = Story(ledger, "two").promotion_in(P, tag="stable")
 
-    assert ledger.tag_claims("qa_registry", "qa/website", ["stable"]) == {"stable": eldest}
+    claims = ledger.tag_claims("qa_registry", "qa/website", ["stable"])
+    assert claims == {"stable": (eldest, other)}
 
 
 def test_a_tagged_promotion_of_a_tag_that_moved_on_claims_nothing(story: Story) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import column, inspect, table, update
 from image_promotion.errors import LedgerError
 from image_promotion.ledger import migration
 from image_promotion.ledger.ledger import Ledger
-from image_promotion.ledger.records import PolicyVersion
+from image_promotion.ledger.records import PolicyVersion, State
 from image_promotion.ledger.tables import SCHEMA_REVISION, VERSION_TABLE, metadata
 from tests.support.ledger_story import Story
 
@@ -42,6 +42,40 @@ def test_the_migrations_can_be_taken_back(ledger: Ledger) -> None:
         command.downgrade(config, "base")
 
         assert inspect(connection).get_table_names() == [VERSION_TABLE]
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_with_the_digests_it_had(url: str) -> None:
+    with Ledger.open(url) as ledger:
+        story = Story(ledger)
+        promotions = [
+            story.promotion_in(state, tag=state.value) for state in (State.FAILED, State.VERIFIED)
+        ]
+        _take_back_to(ledger, "0001")
+    with Ledger.open(url) as ledger:
+        with ledger._database.reading() as connection:
+            stored = connection.exec_driver_sql("SELECT target_digest FROM ledger_promotions")
+            assert [digest for (digest,) in stored] == ["sha256:a", "sha256:a"]
+        assert [ledger.promotion(each.id) for each in promotions] == promotions
+        assert [len(ledger.transitions(each.id)) for each in promotions] == [2, 4]
+
+
+def test_what_a_process_of_the_first_version_still_plans_has_the_digest_of_its_source(
+    ledger: Ledger,
+) -> None:
+    promotion = Story(ledger).promotion_in(State.PLANNED)
+    with ledger._database.writing() as connection:
+        connection.exec_driver_sql("UPDATE ledger_promotions SET target_digest = NULL")
+
+    assert ledger.promotion(promotion.id) == promotion
+
+
+def _take_back_to(ledger: Ledger, revision: str) -> None:
+    with ledger._database.writing() as connection:
+        config = migration.configuration()
+        config.attributes[migration.CONNECTION] = connection
+        command.downgrade(config, revision)
+        columns = {each["name"] for each in inspect(connection).get_columns("ledger_promotions")}
+        assert "target_digest" not in columns
 
 
 def test_a_ledger_is_opened_again_with_what_it_holds(url: str) -> None:

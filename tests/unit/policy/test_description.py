@@ -63,6 +63,16 @@ def test_what_goes_along_with_an_image_is_said() -> None:
     assert "these types go with it: `application/spdx+json`, `*sig*`." in some
 
 
+def test_which_parts_of_an_image_go_is_said_where_it_is_not_the_usual() -> None:
+    some = policy_with(platforms=["linux/amd64", "linux/arm64"], foreign_layers="copy").describe()
+    strict = policy_with(foreign_layers="refuse").describe()
+
+    assert "only those for `linux/amd64`, `linux/arm64` go, in a new index" in some
+    assert "(non-distributable ones) go along." in some
+    assert "(non-distributable ones) is rejected." in strict
+    assert "non-distributable" not in policy_with().describe()
+
+
 def test_markdown_makes_nothing_of_an_expression() -> None:
     text = policy_with({"tag": {"matches": "(?P<v>[0-9]*)_*"}}).describe()
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from image_promotion.policy.loading import check_policy_file
+from image_promotion.policy.model import Policy
 from tests.support.policies import TEXT, text_with
 
 TRIGGER = "{ends_with: -stable}"
 OPERATORS = "equals, starts_with, ends_with, contains, is_one_of, is_not_one_of, matches, semver"
-KINDS = "tag, component, vulnerabilities, license, updated, any, all, not"
-TOP = "name, description, source, target, triggers, schedule, existing_images, referrers, limits"
+KINDS = "tag, component, vulnerabilities, license, signature, updated, any, all, not"
+TOP = ", ".join(Policy.model_fields)
 BOUND = 'one of >= > = != <= < and a whole number, in quotes, such as "= 0"'
 CODES = "%n %A %a %w %d %B %b %m %Y %y %H %I %p %M %S %f %Z %j %W %{group}"
 CRON = 'manual, or a cron expression of five fields in quotes, such as "*/5 * * * *"'
@@ -146,7 +147,7 @@ def messages(tmp_path: Path, text: str) -> list[str]:
             (
                 "p.yaml:12:23: triggers[0].vulnerabilities.high: is no key here; for the words of "
                 'scanners there is severity: {HIGH: "= 0"} '
-                "(allowed: critical, major, minor, all, severity)"
+                "(allowed: critical, major, minor, all, severity, only_fixable)"
             ),
         ),
         (

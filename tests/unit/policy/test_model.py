@@ -69,6 +69,13 @@ def test_all_triggers_of_a_policy_must_hold() -> None:
         ({"limits": {"images_per_run": "5"}}, "valid integer"),
         ({"limits": {"images_per_run": True}}, "valid integer"),
         ({"description": "x" * 2001}, "at most 2000 characters"),
+        ({"platforms": []}, "needs at least one value"),
+        ({"platforms": "linux/amd64"}, "must be a list"),
+        ({"platforms": ["linux"]}, "'linux' is no platform"),
+        ({"platforms": ["linux/amd64", "Linux/arm64"]}, "'Linux/arm64' is no platform"),
+        ({"platforms": ["linux/arm/v7/x"]}, "is no platform"),
+        ({"platforms": ["linux/" + "a" * 100]}, "is no platform"),
+        ({"foreign_layers": "fetch"}, "'skip', 'copy' or 'refuse'"),
         ({"owner": "me"}, "Extra inputs"),
     ],
 )
@@ -249,6 +256,27 @@ def test_artifact_types_are_wanted_by_pattern(
 
 def test_a_policy_that_carries_nothing_wants_nothing() -> None:
     assert not policy_with(referrers={"carry": "none"}).referrers.wants("application/spdx+json")
+
+
+def test_a_policy_that_says_nothing_new_has_the_hash_it_always_had() -> None:
+    assert policy_with().hash == (
+        "sha256:911e56f1cba0fe8c53ed73e4a900b7b5f47c9a94e0bd420544a8f7db4a877027"
+    )
+    assert policy_with(foreign_layers="skip").hash == policy_with().hash
+
+
+def test_which_parts_of_an_image_go_is_part_of_the_version_and_the_order_is_not() -> None:
+    both = policy_with(platforms=["linux/amd64", "linux/arm64"])
+    versions = [
+        policy_with(),
+        both,
+        policy_with(platforms=["linux/amd64"]),
+        policy_with(foreign_layers="copy"),
+        policy_with(foreign_layers="refuse"),
+    ]
+
+    assert len({each.hash for each in versions}) == len(versions)
+    assert policy_with(platforms=["linux/arm64", "linux/amd64", "linux/arm64"]).hash == both.hash
 
 
 def test_what_goes_along_is_part_of_the_version_and_the_default_is_not() -> None:

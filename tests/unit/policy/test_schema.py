@@ -144,7 +144,11 @@ def test_the_keys_of_a_place_are_read_from_the_model() -> None:
     assert keys_at(()) == list(Policy.model_fields)
     assert keys_at(("source",)) == ["connection", "repository"]
     assert keys_at(("triggers", 0))[-3:] == ["any", "all", "not"]
-    assert keys_at(("triggers", 3, "not", "any", 1, "license")) == ["is_one_of", "is_not_one_of"]
+    assert keys_at(("triggers", 3, "not", "any", 1, "license")) == [
+        "is_one_of",
+        "is_not_one_of",
+        "unknown",
+    ]
     assert keys_at(("triggers", 0, "vulnerabilities", "severity")) == []
     assert keys_at(("nowhere", "at", 1, "all")) == []
     assert meaning_at(("target", "timezone")) == "An IANA time zone such as `Europe/Berlin`"

@@ -7,14 +7,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from image_promotion.policy.comparison import Comparison
 from image_promotion.policy.criteria.age import Updated
-from image_promotion.policy.criteria.evidence import Comparison, Condition, License, Vulnerabilities
+from image_promotion.policy.criteria.components import ComponentName
+from image_promotion.policy.criteria.licenses import License
 from image_promotion.policy.criteria.logic import AllOf, AnyOf, Not
 from image_promotion.policy.criteria.patterns import TagMatches, TagSemver
-from image_promotion.policy.criteria.text import ComponentName, TagName, TextOperator
+from image_promotion.policy.criteria.signatures import SignedBy
+from image_promotion.policy.criteria.text import TagName, TextOperator
 from image_promotion.policy.criteria.verdict import Criterion
+from image_promotion.policy.criteria.vulnerabilities import Condition, Vulnerabilities
 from image_promotion.policy.facts import Band
-from image_promotion.policy.triggers import MAX_DEPTH, Trigger
+from image_promotion.policy.triggers import MAX_DEPTH, NamedSigners, Trigger
+from image_promotion.policy.version_ranges import VersionRange
 from tests.support.policies import policy_with
 
 
@@ -74,6 +79,40 @@ def test_licenses_are_read() -> None:
     assert criterion_of({"license": {"is_one_of": ["MIT"], "is_not_one_of": ["GPL"]}}) == AllOf(
         (License(TextOperator.IS_ONE_OF, ("MIT",)), License(TextOperator.IS_NOT_ONE_OF, ("GPL",)))
     )
+
+
+def test_components_are_narrowed_by_version_and_type() -> None:
+    document = {"component": {"equals": "a", "ends_with": "b", "version": "< 2", "type": "npm"}}
+
+    assert criterion_of(document) == AllOf(
+        (
+            ComponentName(TextOperator.EQUALS, ("a",), VersionRange("< 2"), "npm"),
+            ComponentName(TextOperator.ENDS_WITH, ("b",), VersionRange("< 2"), "npm"),
+        )
+    )
+
+
+def test_only_fixable_vulnerabilities_and_components_without_a_license_are_read() -> None:
+    assert criterion_of({"vulnerabilities": {"all": "= 0", "only_fixable": True}}) == (
+        Vulnerabilities((Condition("all", Comparison.EQUAL, 0),), only_fixable=True)
+    )
+    assert criterion_of({"license": {"is_one_of": ["MIT"], "unknown": "reject"}}) == License(
+        TextOperator.IS_ONE_OF, ("MIT",), allows_unlicensed=False
+    )
+    assert criterion_of({"license": {"is_one_of": ["MIT"], "unknown": "allow"}}) == License(
+        TextOperator.IS_ONE_OF, ("MIT",)
+    )
+
+
+def test_signers_are_read_and_all_that_are_named_are_told_with_their_place() -> None:
+    first, second = ({"signature": {"signed_by": [each]}} for each in ("ci", "qa"))
+    nested = {"any": [{"tag": {"equals": "a"}}, {"all": [first, {"not": second}]}]}
+
+    assert criterion_of(first) == SignedBy(("ci",))
+    assert list(Trigger.model_validate(nested).signers(at=("triggers", 3))) == [
+        NamedSigners(("ci",), ("triggers", 3, "any", 1, "all", 0, "signature", "signed_by")),
+        NamedSigners(("qa",), ("triggers", 3, "any", 1, "all", 1, "not", "signature", "signed_by")),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +186,21 @@ def test_triggers_nest_eight_deep_and_no_deeper() -> None:
         ({"tag": {"matches": "("}}, "is no RE2 expression"),
         ({"tag": {"semver": "x.y"}}, "no range of versions"),
         ({"component": {"matches": "a"}}, "Extra inputs"),
+        ({"component": {"version": "> 1"}}, "has no name to look for (allowed: equals, starts"),
+        ({"component": {"equals": "a", "version": "^1"}}, "is no range of versions: ^, ~, *"),
+        ({"component": {"equals": "a", "version": ">= "}}, "is no range of versions; write"),
+        ({"component": {"equals": "a", "version": 1.2}}, "YAML reads this as a number"),
+        ({"component": {"equals": "a", "type": "nmp"}}, "no type of component; did you mean npm?"),
+        ({"license": {"unknown": "reject"}}, "is empty (allowed: is_one_of, is_not_one_of"),
+        ({"license": {"is_one_of": ["MIT OR ISC"]}}, "'MIT OR ISC' is an expression"),
+        ({"license": {"is_one_of": ["MIT"], "unknown": "maybe"}}, "Input should be 'allow'"),
+        ({"vulnerabilities": {"only_fixable": True}}, "is empty (allowed: one or more of crit"),
+        ({"vulnerabilities": {"all": "= 0", "only_fixable": "yes"}}, "a valid boolean"),
+        ({"signature": {}}, "Field required"),
+        ({"signature": "any"}, "Input should be a valid dictionary"),
+        ({"signature": {"signed_by": []}}, "needs at least one value"),
+        ({"signature": {"signed_by": ["any"]}}, "'any' is nobody"),
+        ({"signature": {"signed_by": ["ci", "*"]}}, "'*' is nobody"),
         ({"license": {}}, "is empty (allowed: is_one_of, is_not_one_of or both"),
         ({"license": {"starts_with": "GPL"}}, "Extra inputs"),
         ({"vulnerabilities": {}}, "is empty (allowed: one or more of critical"),
@@ -160,6 +214,10 @@ def test_triggers_nest_eight_deep_and_no_deeper() -> None:
         ({"vulnerabilities": {"critical": "= -1"}}, "'= -1' is no bound (allowed"),
         ({"vulnerabilities": {"critical": "= ٣"}}, "is no bound"),
         ({"vulnerabilities": {"severity": {"": "= 0"}}}, "must not be empty"),
+        (
+            {"vulnerabilities": {"severity": {"CRTICAL": "= 0"}}},
+            "no scanner rates 'CRTICAL'; did you mean CRITICAL?",
+        ),
         ({"updated": {}}, "is empty (allowed: one or more of older_than"),
         ({"updated": {"older_than": "7 days"}}, "'7 days' is no duration"),
         ({"updated": {"older_than": "0d"}}, "'0d' is no duration"),

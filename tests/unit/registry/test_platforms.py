@@ -31,7 +31,9 @@ from image_promotion.registry.platforms import (
     parse_platform,
     with_manifest,
 )
+from image_promotion.registry.referrers import HoldsReferrers
 from image_promotion.registry.transfer import copy_image
+from tests.support.attachments import ListingStore
 from tests.support.memory_store import CONFIG_TYPE, MemoryStore, image_of, index_of
 
 Entry = dict[str, object]
@@ -192,6 +194,8 @@ def test_a_missing_platform_is_refused_and_those_there_are_named() -> None:
     assert str(refused.value) == (
         "there is no image for linux/s390x. There is linux/amd64, linux/arm64/v8."
     )
+    with pytest.raises(UnsupportedContentError, match=r"for linux/s390x, windows/amd64\."):
+        keep(whole, "linux/s390x", "linux/amd64", "windows/amd64", "linux/s390x")
 
 
 def test_the_platform_of_an_attestation_is_none_of_the_image() -> None:
@@ -269,8 +273,9 @@ async def test_a_single_image_is_what_its_configuration_says() -> None:
     selection = await choose(store, image, "linux/arm64")
     assert (selection.image.digest, selection.is_new) == (image.digest, False)
     assert selection.platforms == (Platform("linux", "arm64", "v8"),)
+    assert (await choose(store, image, "linux/amd64", "linux/arm64")).image.digest == image.digest
     with pytest.raises(UnsupportedContentError, match=r"There is linux/arm64/v8\."):
-        await choose(store, image, "linux/arm64", "linux/amd64")
+        await choose(store, image, "linux/s390x", "linux/amd64")
 
 
 async def test_an_artifact_runs_on_no_platform() -> None:
@@ -307,6 +312,14 @@ async def test_a_new_index_is_copied_as_if_it_lay_in_the_source() -> None:
     assert (await view.get_manifest("dev/site", one.digest)).digest == one.digest
     with pytest.raises(NotFoundError):
         await view.get_manifest("another/site", narrowed.digest)
+
+
+@pytest.mark.parametrize(("store", "lists"), [(MemoryStore(), False), (ListingStore(), True)])
+def test_a_view_lists_referrers_if_its_store_does(store: MemoryStore, lists: bool) -> None:
+    view = with_manifest(store, "dev/site", index([entry("amd", "linux/amd64")]))
+    # Python 3.12 and later ask the class alone.
+    assert hasattr(type(view), "list_referrers") is lists
+    assert isinstance(view, HoldsReferrers) is lists
 
 
 async def test_a_false_size_in_an_index_is_found_before_anything_is_copied() -> None:

@@ -392,21 +392,52 @@ async def test_progress_tells_what_is_to_be_sent_and_each_blob_once() -> None:
     )
 
 
-@pytest.mark.parametrize("held_by_source", [False, True])
-async def test_a_foreign_layer_travels_only_where_the_source_holds_it(held_by_source: bool) -> None:
-    source, target = two_stores()
+def image_with_foreign_layer(source: MemoryStore) -> tuple[Descriptor, Descriptor, Descriptor]:
     foreign = Descriptor(FOREIGN, Digest.of(b"windows"), 7, urls=("https://example.com/windows",))
     config = source.hold_blob("dev/site", b"{}", CONFIG_TYPE)
-    image = source.hold_manifest("dev/site", image_of(config, foreign))
-    if held_by_source:
-        source.hold_blob("dev/site", b"windows")
+    return source.hold_manifest("dev/site", image_of(config, foreign)), config, foreign
 
-    report = await copy(source, image, target)
 
-    assert (foreign.digest in target.blobs["qa/site"]) is held_by_source
-    assert report.blobs_copied == 1 + held_by_source
+@pytest.mark.parametrize("is_wanted", [False, True])
+async def test_a_foreign_layer_travels_only_where_it_is_asked_for(is_wanted: bool) -> None:
+    source, target = two_stores()
+    image, config, foreign = image_with_foreign_layer(source)
+    source.hold_blob("dev/site", b"windows")
+
+    report = await copy_image(
+        source, "dev/site", image.digest, target, "qa/site", takes_foreign_layers=is_wanted
+    )
+
+    assert (foreign.digest in target.blobs["qa/site"]) is is_wanted
+    assert ("1 foreign layer left where the URLs lead" in str(report)) is not is_wanted
+    assert report.blobs_copied == 1 + is_wanted
     content = await list_content(source, "dev/site", image.digest)
     assert (content.blobs, content.foreign_layers) == ((config,), (foreign,))
+
+
+async def test_a_foreign_layer_that_is_nowhere_is_refused_with_nothing_sent() -> None:
+    source, target = two_stores()
+    image, _, foreign = image_with_foreign_layer(source)
+
+    with pytest.raises(NotFoundError, match=str(foreign.digest)) as missing:
+        await copy_image(
+            source, "dev/site", image.digest, target, "qa/site", takes_foreign_layers=True
+        )
+
+    assert missing.value.subject.registry == source.name
+    assert target.asked("put_blob") == []
+
+
+async def test_a_foreign_layer_that_the_target_alone_holds_is_there() -> None:
+    source, target = two_stores()
+    image, _, _ = image_with_foreign_layer(source)
+    target.hold_blob("qa/site", b"windows")
+
+    report = await copy_image(
+        source, "dev/site", image.digest, target, "qa/site", takes_foreign_layers=True
+    )
+
+    assert (report.blobs_copied, report.blobs_skipped) == (1, 1)
 
 
 async def test_content_lists_children_first_and_each_thing_once() -> None:

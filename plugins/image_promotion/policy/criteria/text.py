@@ -1,11 +1,12 @@
-"""Triggers on names: DTR's six operators over a tag or over the components' names."""
+"""DTR's six operators on text, and the trigger on the tag's name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from heapq import nsmallest
 
 from image_promotion.policy.criteria.verdict import Finding, Need, Verdict, verdict_of
 from image_promotion.policy.facts import ImageFacts
@@ -46,6 +47,22 @@ def quoted(values: tuple[str, ...], joint: str = " or ") -> str:
     """Return values in quotation marks, the first ten and how many more."""
     shown = joint.join(f'"{value}"' for value in values[:SHOWN])
     return f"{shown} and {len(values) - SHOWN} more" if len(values) > SHOWN else shown
+
+
+def first(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the first ten of some words in their order, of which there may be very many."""
+    return tuple(nsmallest(SHOWN, words))
+
+
+def listed(shown: Sequence[str], of: int | None = None) -> str:
+    """Return words with commas between.
+
+    Args:
+        shown: The words to show, ten at most.
+        of: How many there are; None when these are all.
+    """
+    more = 0 if of is None else of - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def require_values(values: tuple[str, ...]) -> None:
@@ -95,59 +112,6 @@ class TagName:
             expected=f"{self.operator.words} {quoted(self.values)}",
             found=f'"{facts.tag}"',
             source="tag name",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentName:
-    """Asks whether the image has a component of a certain name; upper and lower case are the same.
-
-    "is not one of" holds when none of the components is one of the values.
-
-    Args:
-        operator: How names are compared.
-        values: With what; any of several is enough.
-    """
-
-    operator: TextOperator
-    values: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        require_values(self.values)
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """The components."""
-        return frozenset({Need.COMPONENTS})
-
-    def describe(self) -> str:
-        """Say what it asks for."""
-        if self.operator is TextOperator.IS_NOT_ONE_OF:
-            return f"no component is one of {quoted(self.values)}"
-        return f"a component {self.operator.words} {quoted(self.values)}"
-
-    def judge(self, facts: ImageFacts, now: datetime) -> Finding:  # noqa: ARG002 - the protocol's
-        """Look for components of these names."""
-        known = facts.components
-        if known is None:
-            return unknown(self.describe(), self.describe(), "no component list yet")
-        matches = _COMPARISONS[self.operator]
-        values = [value.casefold() for value in self.values]
-        names = {component.name for component in known.items}
-        matching = tuple(
-            sorted(name for name in names if any(matches(name.casefold(), v) for v in values))
-        )
-        holds = bool(matching) is not (self.operator is TextOperator.IS_NOT_ONE_OF)
-        return Finding(
-            trigger=self.describe(),
-            verdict=verdict_of(holds),
-            expected=f"{self.operator.words} {quoted(self.values)}",
-            found=(
-                f"{quoted(matching, ', ')}, {len(matching)} of {len(names)} component names"
-                if matching
-                else f"none of {len(names)} component names"
-            ),
-            source=known.source,
         )
 
 

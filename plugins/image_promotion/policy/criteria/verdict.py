@@ -25,6 +25,7 @@ class Need(StrEnum):
     UPDATED = "updated"
     COMPONENTS = "components"
     VULNERABILITIES = "vulnerabilities"
+    SIGNATURES = "signatures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Finding:
         source: Where that was read.
         changes_at: When the answer changes by itself; None when time changes nothing.
         parts: The findings of the triggers nested in it.
+        count: The figure that decided, where there is one: of matching or of offending items.
+        items: The first ten of them.
     """
 
     trigger: str
@@ -48,6 +51,8 @@ class Finding:
     source: str
     changes_at: datetime | None = None
     parts: tuple[Finding, ...] = ()
+    count: int | None = None
+    items: tuple[str, ...] = ()
 
 
 class Criterion(Protocol):

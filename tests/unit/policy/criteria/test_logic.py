@@ -4,10 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from image_promotion.policy.comparison import Comparison
+from image_promotion.policy.criteria.components import ComponentName
+from image_promotion.policy.criteria.licenses import License
 from image_promotion.policy.criteria.logic import AllOf, AnyOf, Not
-from image_promotion.policy.criteria.verdict import Finding, Need, Verdict
-from image_promotion.policy.facts import ImageFacts
+from image_promotion.policy.criteria.signatures import SignedBy
+from image_promotion.policy.criteria.text import TagName, TextOperator
+from image_promotion.policy.criteria.verdict import Criterion, Finding, Need, Verdict
+from image_promotion.policy.criteria.vulnerabilities import ALL, Condition, Vulnerabilities
+from image_promotion.policy.facts import (
+    Component,
+    ImageFacts,
+    Signature,
+    Vulnerability,
+    VulnerabilityCounts,
+)
 from tests.support.policies import NOW, facts
 
 T, F, U = Verdict.HELD, Verdict.NOT_HELD, Verdict.UNKNOWN
@@ -93,3 +107,88 @@ def test_nothing_is_never_everything() -> None:
     for kind in (AllOf, AnyOf):
         with pytest.raises(ValueError, match="at least one"):
             kind(())
+
+
+_on_evidence: st.SearchStrategy[Criterion] = st.sampled_from(
+    [
+        ComponentName(TextOperator.EQUALS, ("a",)),
+        ComponentName(TextOperator.IS_NOT_ONE_OF, ("a",)),
+        License(TextOperator.IS_ONE_OF, ("MIT",)),
+        License(TextOperator.IS_NOT_ONE_OF, ("MIT",), allows_unlicensed=False),
+        Vulnerabilities((Condition(ALL, Comparison.EQUAL, 0),)),
+        Vulnerabilities((Condition("HIGH", Comparison.AT_LEAST, 1),), only_fixable=True),
+        SignedBy(("release",)),
+    ]
+)
+_on_tags: st.SearchStrategy[Criterion] = st.sampled_from(
+    [TagName(TextOperator.EQUALS, (each,)) for each in ("1", "2")]
+)
+
+
+def _trees(leaves: st.SearchStrategy[Criterion]) -> st.SearchStrategy[Criterion]:
+    return st.recursive(
+        leaves,
+        lambda inner: (
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: AllOf(tuple(parts)))
+            | st.lists(inner, min_size=1, max_size=3).map(lambda parts: AnyOf(tuple(parts)))
+            | inner.map(Not)
+        ),
+        max_leaves=6,
+    )
+
+
+@given(_trees(_on_evidence))
+def test_whatever_asks_for_evidence_alone_is_unknown_without_any(criterion: Criterion) -> None:
+    assert criterion.judge(facts("1"), NOW).verdict is U
+
+
+_images = st.builds(
+    facts,
+    st.just("1"),
+    components=st.sampled_from(
+        [(), (Component("a", licenses=("MIT",)),), (Component("b", licenses=("MIT OR ISC",)),)]
+    ),
+    vulnerabilities=st.sampled_from(
+        [
+            (),
+            (Vulnerability("CVE-1", "a", "1", "HIGH"),),
+            (Vulnerability("CVE-1", "a", "1", "HIGH", fixed_in=("2",)),),
+        ]
+    ),
+    signatures=st.sampled_from([(), (Signature("release"),), (Signature("ci"),)]),
+)
+
+
+@given(_trees(_on_evidence | _on_tags), _images, st.sets(st.sampled_from(list(Need))))
+def test_what_is_decided_while_evidence_is_missing_is_decided_so_whatever_it_turns_out_to_be(
+    criterion: Criterion, image: ImageFacts, missing: set[Need]
+) -> None:
+    """So missing evidence never promotes: what it could decide otherwise is unknown without it."""
+    partial = ImageFacts(
+        tag=image.tag,
+        components=None if Need.COMPONENTS in missing else image.components,
+        vulnerabilities=None if Need.VULNERABILITIES in missing else image.vulnerabilities,
+        signatures=None if Need.SIGNATURES in missing else image.signatures,
+    )
+
+    early = criterion.judge(partial, NOW).verdict
+    assert early in {U, criterion.judge(image, NOW).verdict}
+    if not criterion.needs & missing:
+        assert early is not U
+
+
+@given(_trees(_on_evidence | _on_tags), _images)
+def test_what_numbers_alone_decide_the_list_decides_alike(
+    criterion: Criterion, image: ImageFacts
+) -> None:
+    assert image.vulnerabilities is not None
+    number = len(image.vulnerabilities.items)
+    numbers_alone = ImageFacts(
+        tag=image.tag,
+        components=image.components,
+        signatures=image.signatures,
+        vulnerability_counts=VulnerabilityCounts(number, 0, 0, number, "a summary"),
+    )
+
+    early = criterion.judge(numbers_alone, NOW).verdict
+    assert early in {U, criterion.judge(image, NOW).verdict}

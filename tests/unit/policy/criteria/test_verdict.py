@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_promotion.policy.criteria.age import Updated
+from image_promotion.policy.criteria.components import ComponentName
 from image_promotion.policy.criteria.logic import AllOf, AnyOf, Not
-from image_promotion.policy.criteria.text import ComponentName, TagName, TextOperator
+from image_promotion.policy.criteria.text import TagName, TextOperator
 from image_promotion.policy.criteria.verdict import Criterion, Verdict, foresee
 from tests.support.policies import NOW, facts
 
