@@ -12,7 +12,7 @@ import secrets
 import shutil
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -121,6 +121,7 @@ class RegistryProcess:
         port: int | None = None,
         keep_port: bool = False,
         delete_enabled: bool = True,
+        allowed_urls: Sequence[str] = (),
     ) -> Self:
         """Start a registry and wait until it answers.
 
@@ -133,6 +134,8 @@ class RegistryProcess:
             port: Its port on 127.0.0.1; a free one by default.
             keep_port: Take the port of the last start on this folder again if it is still free.
             delete_enabled: Whether manifests and blobs may be deleted.
+            allowed_urls: Regular expressions of the URLs that manifests may name for layers which
+                are not here; none by default, as CNCF distribution has it.
 
         Returns:
             The registry, ready for requests.
@@ -158,6 +161,7 @@ class RegistryProcess:
                 htpasswd=htpasswd,
                 token_auth=token_auth,
                 delete_enabled=delete_enabled,
+                allowed_urls=allowed_urls,
             )
             (folder / "config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False))
             process = LeashedProcess.start(
@@ -265,6 +269,7 @@ def _configuration(
     htpasswd: Mapping[str, str] | None,
     token_auth: TokenAuth | None,
     delete_enabled: bool,
+    allowed_urls: Sequence[str],
 ) -> dict[str, object]:
     """Give the registry's configuration, as CNCF distribution's "Configuring a registry" has it."""
     listener: dict[str, object] = {
@@ -284,6 +289,8 @@ def _configuration(
         },
         "http": listener,
     }
+    if allowed_urls:
+        configuration["validation"] = {"manifests": {"urls": {"allow": list(allowed_urls)}}}
     if htpasswd is not None:
         path = folder / "htpasswd"
         path.write_text(_htpasswd_lines(htpasswd))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from image_promotion.ledger.records import State
 from sandbox.fault_proxy import FaultProxy
 from sandbox.faults import Hold
+from sandbox.image_layers import sha256
 from sandbox.image_pusher import PushedImage
 from tests.support.command import PromotionCommand
 from tests.support.passage import WAY, Passage
@@ -141,6 +143,35 @@ def test_killed_at_each_of_these_moments_it_is_completed_by_the_last_run_and_pro
     (promotion,) = passage.promotions()
     assert passage.states(promotion) == WAY
     assert [each for each in watch.seen if each] == [{TAG: image.digest}]
+
+
+def test_killed_at_each_of_these_moments_a_selection_of_platforms_arrives_once_as_it_was_decided(
+    passage: Passage, ledger_url: str, tmp_path: Path
+) -> None:
+    passage.platforms = ["linux/amd64"]
+    image = prepare(passage)
+    document = json.loads(image.manifest)
+    document["manifests"] = document["manifests"][:1]
+    selection = sha256(json.dumps(document, separators=(",", ":")).encode())
+    # The index is read to decide about it, so the first reading comes before the plan.
+    moments = [each for name, each in MOMENTS.items() if name != "planned, before any copy"]
+
+    with Watch(passage.qa.url, passage.target_repository) as watch:
+        for moment in moments:
+            hold = hold_at(moment, passage, image)
+            with PromotionCommand(passage, ledger_url, tmp_path) as command:
+                hold.wait()
+                command.kill()
+            hold.drop()
+            (promotion,) = passage.promotions()
+            assert promotion.state is moment.stands
+            assert (promotion.digest, promotion.target_digest) == (image.digest, selection)
+        with PromotionCommand(passage, ledger_url, tmp_path) as last:
+            assert last.wait() == 0, last.output
+
+    (promotion,) = passage.promotions()
+    assert passage.states(promotion) == WAY
+    assert [each for each in watch.seen if each] == [{TAG: selection}]
 
 
 @pytest.mark.parametrize(

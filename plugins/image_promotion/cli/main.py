@@ -1,4 +1,4 @@
-"""The command `promotion`: validate, plan, run, history, copy, render-tag, reference.
+"""The command `promotion`: validate, plan, run, history, copy, evidence, render-tag, reference.
 
 Exit codes: 0 done; 1 something failed or is invalid; 2 wrong usage. What a command needs is
 imported when it is that command's turn: a tag is rendered without loading a database toolkit.
@@ -81,6 +81,8 @@ def _act(options: argparse.Namespace) -> bool:
             from image_promotion.cli.ledgers import history as act  # noqa: PLC0415
         case "copy":
             from image_promotion.cli.copying import copy as act  # noqa: PLC0415
+        case "evidence":
+            from image_promotion.cli.evidence import evidence as act  # noqa: PLC0415
         case "render-tag":
             from image_promotion.cli.names import render_tag as act  # noqa: PLC0415
         case _:
@@ -122,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(history)
 
     _add_copy(verbs.add_parser("copy", help="copy one image, verified; no policy and no ledger"))
+
+    evidence = verbs.add_parser("evidence", help="show what a report or an attestation says")
+    evidence.add_argument("file", metavar="FILE", help="the document; - for standard input")
+    _add_json(evidence)
 
     render = verbs.add_parser("render-tag", help="show what a tag template gives")
     render.add_argument("template", help='such as "%%n-%%Y%%m%%d"')
@@ -200,6 +206,13 @@ def _add_copy(parser: argparse.ArgumentParser) -> None:
         type=_platform,
         metavar="OS/ARCH[/VARIANT]",
         help="only the images for this platform, in a new index; may be repeated",
+    )
+    parser.add_argument(
+        "--foreign-layers",
+        choices=("skip", "copy", "refuse"),
+        default="skip",
+        help="layers that must not be pushed: leave them where their URLs lead (skip), bring them "
+        "from SRC (copy), or refuse the image",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="take DST's tag from another image (refused)"

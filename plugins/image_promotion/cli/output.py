@@ -39,21 +39,24 @@ _COLOURS = {
 # A pipe has no width: its lines are as long as what stands in them.
 WIDTH_OF_A_PIPE = 100_000
 
+# The second stands only in tables in which some target gets another digest than its source has.
+_DIGESTS = ("digest", "target digest")
+
 _PLAN = Layout(
-    columns=("tag", "decision", "reason", "target tag", "digest", "state", "time"),
-    narrow=(("decision", "tag"), ("reason",), ("target tag", "digest"), ("state", "time")),
+    columns=("tag", "decision", "reason", "target tag", *_DIGESTS, "state", "time"),
+    narrow=(("decision", "tag"), ("reason",), ("target tag", *_DIGESTS), ("state", "time")),
 )
 _PROMOTIONS = Layout(
-    columns=("tag", "target tag", "digest", "state", "copied", "time"),
-    narrow=(("state", "tag"), ("target tag", "digest"), ("copied", "time")),
+    columns=("tag", "target tag", *_DIGESTS, "state", "copied", "time"),
+    narrow=(("state", "tag"), ("target tag", *_DIGESTS), ("copied", "time")),
 )
 _HISTORY = Layout(
-    columns=("policy", "image", "decision", "reason", "target tag", "digest", "state", "time"),
+    columns=("policy", "image", "decision", "reason", "target tag", *_DIGESTS, "state", "time"),
     narrow=(
         ("decision", "image"),
         ("policy",),
         ("reason",),
-        ("target tag", "digest"),
+        ("target tag", *_DIGESTS),
         ("state", "time"),
     ),
 )
@@ -76,6 +79,11 @@ def print_json(value: JsonValue) -> None:
 def short_digest(digest: str | None) -> str:
     """Return the beginning of a digest, as people compare it."""
     return digest[:19] if digest else ""
+
+
+def _other_digest(target: str | None, source: str | None) -> str:
+    """Return the beginning of a target's digest where it is not the source's."""
+    return "" if target == source else short_digest(target)
 
 
 def moment(at: datetime | None) -> str | None:
@@ -107,6 +115,7 @@ def plan_json(row: PlannedImage) -> JsonValue:
         "repository": row.repository,
         "tag": row.tag,
         "digest": row.digest,
+        "target_digest": row.target_digest,
         "decision": str(row.outcome) if row.outcome else None,
         "reason": row.why,
         "reasons": [reason_json(reason) for reason in row.reasons],
@@ -129,6 +138,7 @@ def promotion_json(promotion: Promotion) -> JsonValue:
         "source_registry": promotion.source_registry,
         "target_registry": promotion.target_registry,
         "digest": promotion.digest,
+        "target_digest": promotion.target_digest,
         "state": str(promotion.state),
         "error": promotion.error or None,
         "planned_at": moment(promotion.planned_at),
@@ -186,6 +196,7 @@ def copy_json(copied: Copied) -> JsonValue:
         "bytes_copied": transfer.bytes_copied,
         "bytes_skipped": transfer.bytes_skipped,
         "bytes_mounted": transfer.bytes_mounted,
+        "foreign_layers_left": transfer.foreign_layers_left,
         "verified": {
             "manifests": found.manifests,
             "blobs": found.blobs,
@@ -222,6 +233,7 @@ def plan_table(rows: Sequence[PlannedImage]) -> Listing:
                 if row.target
                 else "",
                 "digest": short_digest(row.digest),
+                "target digest": _other_digest(row.target_digest, row.digest),
                 "state": _word(promotion.state if promotion else ""),
                 "time": for_people(promotion.ended_at if promotion else None),
             }
@@ -241,6 +253,7 @@ def promotion_table(promotions: Sequence[Promotion]) -> Listing:
                 "tag": _image(each.source_repository, each.source_tag, sources),
                 "target tag": _image(each.target_repository, each.target_tag, targets),
                 "digest": short_digest(each.digest),
+                "target digest": _other_digest(each.target_digest, each.digest),
                 "state": _word(each.state),
                 "copied": copied,
                 "time": for_people(each.ended_at),
@@ -267,6 +280,7 @@ def history_table(entries: Sequence[HistoryEntry]) -> Listing:
                 "reason": reason,
                 "target tag": f"{done.target_repository}:{done.target_tag}" if done else "",
                 "digest": short_digest(seen.digest),
+                "target digest": _other_digest(done.target_digest if done else None, seen.digest),
                 "state": _word(done.state if done else ""),
                 "time": for_people(done.ended_at if done else entry.decision.decided_at),
             }

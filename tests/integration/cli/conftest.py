@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sandbox.image_layers import Layer
-from sandbox.image_pusher import PushedImage
+from sandbox.image_pusher import OCI_INDEX, OCI_MANIFEST, PushedImage
 from sandbox.registry_process import RegistryProcess
 from sandbox.sample_images import push_image
 
@@ -92,7 +92,7 @@ class Workplace:
                 for tag in client.get(f"{repository}/tags/list").json()["tags"] or ():
                     answer = client.get(
                         f"{repository}/manifests/{tag}",
-                        headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
+                        headers={"Accept": f"{OCI_MANIFEST}, {OCI_INDEX}"},
                     )
                     tags[f"{repository}:{tag}"] = answer.headers["Docker-Content-Digest"]
             return tags

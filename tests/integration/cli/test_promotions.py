@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.image_layers import noise_layer
+from sandbox.image_pusher import ImagePusher
 from sandbox.ports import LOOPBACK, free_port
 from tests.integration.cli.conftest import (
     NAME,
@@ -62,6 +64,44 @@ def test_an_image_is_planned_promoted_and_remembered(place: Workplace) -> None:
     assert (entry["policy"], entry["tag"], entry["decision"]) == (NAME, "2.0-stable", "promote")
     assert records([entry["promotion"]])[0]["state"] == "verified"
     assert records(place.promotion("history", "--policy", "another", "--json").json) == []
+
+
+def test_a_selection_of_platforms_is_told_with_both_digests(place: Workplace) -> None:
+    layers = {each: [noise_layer(900, each)] for each in ("linux/amd64", "linux/arm64")}
+    with ImagePusher(place.source.url, auth=(USER, PASSWORD)) as pusher:
+        index = pusher.push_index(SOURCE, "2.0-stable", images=layers)
+    place.push("3.0-stable", "of one platform")
+    place.write_policy(platforms=["linux/amd64"])
+
+    table = place.promotion("plan", NAME).stdout
+    planned = records(place.promotion("plan", NAME, "--json").json)
+    run = place.promotion("run", NAME)
+    history = place.promotion("history").stdout
+    entries = records(place.promotion("history", "--json").json)
+
+    assert run.status == 0
+    row, other = planned
+    selection = row["target_digest"]
+    assert isinstance(selection, str)
+    assert (row["digest"], row["new"]) == (index.digest, True)
+    assert selection != index.digest
+    assert other["target_digest"] == other["digest"]
+    for text in (table, run.stdout, history):
+        assert "target digest" in text
+        assert selection[:19] in text
+        assert index.digest[:19] in text
+    assert f"referrers of the index {index.digest} do not apply to it and stay behind" in table
+    promotions = {each["digest"]: records([each["promotion"]])[0] for each in entries}
+    assert promotions[index.digest]["target_digest"] == selection
+    assert place.target_tags() == {
+        f"{TARGET}:2.0-stable": selection,
+        f"{TARGET}:3.0-stable": other["digest"],
+    }
+
+
+def test_a_table_without_selections_has_one_digest(place: Workplace) -> None:
+    place.push("3.0-stable", "three")
+    assert "target digest" not in place.promotion("plan", NAME).stdout
 
 
 def test_every_documented_field_is_in_the_json_and_no_other(place: Workplace) -> None:

@@ -2,17 +2,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from image_promotion.cli.copying import Order, carry_out
-from image_promotion.errors import TagConflictError, VerificationError
+from image_promotion.errors import (
+    TagConflictError,
+    UnsupportedContentError,
+    VerificationError,
+)
+from image_promotion.policy.foreign_layers import ForeignLayers
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.manifest import OCI_INDEX, parse_manifest
 from image_promotion.registry.platforms import parse_platform
 from image_promotion.registry.referrer_tags import cosign_tags
 from tests.support.attachments import artifact, cosign_manifest, hold, list_of
-from tests.support.memory_store import Event, MemoryStore, entry
+from tests.support.memory_store import CONFIG_TYPE, Event, MemoryStore, entry, image_of
 
 SOURCE, TARGET = "dev/site", "qa/site"
 
@@ -175,6 +181,38 @@ async def test_of_a_narrowed_index_only_what_is_about_the_kept_images_goes_along
     assert str(index.digest) in warning
     assert "signatures over the old one" in warning
     assert copied.warnings() == (await carry_out(wanted)).warnings()
+
+
+def with_foreign_layer(source: MemoryStore) -> Descriptor:
+    """Push an image with a layer that must not be pushed, and whose content the source holds."""
+    held = source.hold_blob(SOURCE, b"windows")
+    kind = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+    foreign = Descriptor(kind, held.digest, 7, urls=("https://example.com/windows",))
+    image = source.hold_manifest(
+        SOURCE, image_of(source.hold_blob(SOURCE, b"{}", CONFIG_TYPE), foreign)
+    )
+    source.tags[SOURCE] = {"1": image.digest}
+    return foreign
+
+
+async def test_a_foreign_layer_is_left_out_with_a_warning_unless_it_is_asked_for() -> None:
+    source, target = two_stores()
+    foreign = with_foreign_layer(source)
+    [warning] = (await carry_out(order(source, target))).warnings()
+    assert warning.startswith("1 foreign layer was not copied")
+    assert foreign.digest not in target.blobs[TARGET]
+    wanted = replace(order(source, target), foreign_layers=ForeignLayers.COPY)
+    assert (await carry_out(wanted)).warnings() == ()
+    assert foreign.digest in target.blobs[TARGET]
+
+
+async def test_an_image_with_a_foreign_layer_is_refused_before_anything_is_sent() -> None:
+    source, target = two_stores()
+    foreign = with_foreign_layer(source)
+    refusing = replace(order(source, target), foreign_layers=ForeignLayers.REFUSE)
+    with pytest.raises(UnsupportedContentError, match=str(foreign.digest)):
+        await carry_out(refusing)
+    assert target.events == []
 
 
 async def test_what_is_left_behind_is_told() -> None:

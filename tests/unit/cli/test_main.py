@@ -25,6 +25,8 @@ PROMOTION = Path(sys.executable).with_name("promotion")
         ["render-tag", "%n", "--tag", "1"],
         ["render-tag", "%n", "--tag", "1", "--at", "yesterday"],
         ["reference"],
+        ["evidence"],
+        ["evidence", "a", "b"],
         ["copy", "a:1"],
         ["copy", "a:1", "B:1"],
         ["copy", "a", "b:1"],
@@ -87,6 +89,7 @@ def test_an_ill_written_time_is_told_how_to_write_one(capsys: pytest.CaptureFixt
         ),
         (["validate", "{folder}"], {"sqlalchemy", "httpx", "rich"}),
         (["history", "--json"], {"httpx", "pydantic"}),
+        (["evidence", "{folder}/nowhere"], {"sqlalchemy", "httpx", "pydantic", "asyncio"}),
         (
             ["copy", "layout://{folder}/nowhere//a:1", "layout://{folder}//b"],
             {"sqlalchemy", "pydantic", "yaml", "cryptography"},
