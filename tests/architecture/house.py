@@ -24,13 +24,14 @@ TABLE: Mapping[str, frozenset[str]] = {
     "ledger": frozenset({"errors"}),
     "evidence": frozenset({"errors", "registry", "policy", "ledger"}),
     "promotion": frozenset({"errors", "registry", "policy", "ledger", "evidence"}),
+    "moving": frozenset({"errors", "registry", "policy"}),
     "hooks": frozenset({"errors", "registry", "ledger"}),
     "operators": frozenset(
         {"errors", "registry", "policy", "ledger", "evidence", "promotion", "hooks"}
     ),
     "dag_builder": frozenset({"errors", "policy", "operators"}),
     "provider": frozenset(),
-    "cli": frozenset({"errors", "registry", "policy", "ledger", "evidence", "promotion"}),
+    "cli": frozenset({"errors", "registry", "policy", "ledger", "evidence", "promotion", "moving"}),
 }
 """Each room, a package or module of ``image_promotion``, and the rooms it may import."""
 

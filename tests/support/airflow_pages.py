@@ -18,7 +18,7 @@ from sandbox.airflow_process import AirflowProcess
 from tests.support.airflow_server import WEBSITE, start
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-_TIMEOUT_MS = 60_000
+_TIMEOUT_MS = 120_000
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -30,7 +30,7 @@ def launch(playwright: Playwright) -> Browser:
 
 def sign_in(page: Page, airflow: AirflowProcess) -> None:
     """Sign in as Airflow's only user, by its form."""
-    page.set_default_timeout(_TIMEOUT_MS)
+    page.context.set_default_timeout(_TIMEOUT_MS)
     expect.set_options(timeout=_TIMEOUT_MS)
     page.goto(airflow.url)
     page.fill("input[name=username]", airflow.username)

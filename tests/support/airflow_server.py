@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import yaml
 
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import HistoryEntry
@@ -18,7 +19,7 @@ from sandbox.airflow_process import AirflowProcess
 from sandbox.image_layers import noise_layer
 from sandbox.registry_process import RegistryProcess
 from sandbox.sample_images import fill_dev_registry, push_image
-from tests.support.raw_registry import RawRegistry
+from tests.support.onlooker import Onlooker
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +29,7 @@ USER, PASSWORD = "promoter", "canary-5ecret-Pa55phrase"
 """Who may enter the QA registry. Wherever the password is found, somebody has leaked it."""
 
 _FINISHED = ("success", "failed")
-_DEADLINE_S = 150.0
+_DEADLINE_S = 300.0
 _POLL_INTERVAL_S = 0.2
 
 _POLICY = """\
@@ -72,6 +73,30 @@ class RunningAirflow:
     qa: RegistryProcess
     policies: Path
 
+    def add_policy(self, name: str, document: Mapping[str, object]) -> None:
+        """Write a policy's file, and wait until Airflow has its DAG."""
+        (self.policies / f"{name}.yaml").write_text(yaml.safe_dump(document))
+        # Else the DAG files are read again after half a minute.
+        token = self.get(f"/api/v2/dags/{WEBSITE}")["file_token"]
+        self.process.request("PUT", f"/api/v2/parseDagFile/{token}")
+
+        def found() -> str | None:
+            dags = self.get("/api/v2/dags?limit=1000&exclude_stale=true")["dags"]
+            return next((dag["dag_id"] for dag in dags if dag["dag_id"] == name), None)
+
+        wait_for(found, f"reading the policy {name}")
+
+    def add_connection(self, connection_id: str, url: str) -> None:
+        """Make a connection to a registry that lets anybody in."""
+        fields = registry_connection(url)
+        body = {"connection_id": connection_id, **fields}
+        self.process.request("POST", "/api/v2/connections", body)
+
+    @property
+    def ledger_url(self) -> str:
+        """Where its tasks keep the ledger."""
+        return f"sqlite:///{self.process.home / 'promotion_ledger.db'}"
+
     def get(self, path: str) -> Json:
         """Ask Airflow's API."""
         return self.process.request("GET", path)
@@ -90,22 +115,22 @@ class RunningAirflow:
 
     def pushed(self, repository: str) -> dict[str, str]:
         """Read the dev registry to its last blob: the digest of each tag."""
-        with RawRegistry(self.dev.url) as registry:
+        with Onlooker(self.dev.url) as registry:
             return registry.visible(f"dev/{repository}")
 
     def promoted(self, repository: str) -> dict[str, str]:
         """Read the QA registry to its last blob: the digest of each tag."""
-        with RawRegistry(self.qa.url, auth=(USER, PASSWORD)) as registry:
+        with Onlooker(self.qa.url, auth=(USER, PASSWORD)) as registry:
             return registry.visible(f"qa/{repository}")
 
     def lose(self, repository: str, tag: str) -> None:
         """Delete an image of the QA registry."""
-        with RawRegistry(self.qa.url, auth=(USER, PASSWORD)) as registry:
+        with Onlooker(self.qa.url, auth=(USER, PASSWORD)) as registry:
             registry.delete_tag(f"qa/{repository}", tag)
 
     def history(self, policy: str) -> tuple[HistoryEntry, ...]:
         """Read what the ledger has of a policy."""
-        with Ledger.open(f"sqlite:///{self.process.home / 'promotion_ledger.db'}") as ledger:
+        with Ledger.open(self.ledger_url) as ledger:
             return ledger.history(policy=policy)
 
     def trigger(self, dag_id: str, **conf: object) -> str:
@@ -198,6 +223,14 @@ def start(folder: Path) -> Iterator[RunningAirflow]:
             },
         ) as process:
             yield RunningAirflow(process, dev, qa, policies)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share the running Airflow in one process."""
+    for item in items:
+        if "airflow" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
 @pytest.fixture(scope="session")

@@ -66,12 +66,15 @@ def artifact(
 
 
 def cosign_manifest(
-    subject: Digest, signatures: Sequence[str], layer_type: str = SIGNING_TYPE
+    subject: Digest,
+    signatures: Sequence[str],
+    layer_type: str = SIGNING_TYPE,
+    *,
+    payload: bytes | None = None,
 ) -> Built:
     """Build what cosign keeps under its own tags: one layer for each signature."""
-    payload = json.dumps(
-        {"critical": {"image": {"docker-manifest-digest": str(subject)}, "type": "cosign"}}
-    ).encode()
+    image = {"docker-manifest-digest": str(subject)}
+    payload = payload or json.dumps({"critical": {"image": image, "type": "cosign"}}).encode()
     layers = [
         {
             **_described(layer_type, payload),

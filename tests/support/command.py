@@ -13,9 +13,13 @@ from typing import Self
 
 import yaml
 
+from sandbox.faults import Hold
 from tests.support.passage import Passage
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
+"""Only a command that hangs takes so long."""
+
+_POLL_S = 0.5
 
 
 class PromotionCommand:
@@ -59,6 +63,16 @@ class PromotionCommand:
     ) -> None:
         self._process.kill()
         self._process.wait()
+
+    def reach(self, hold: Hold) -> None:
+        """Wait until one of its requests is held; fail when it ends before."""
+        while True:
+            try:
+                hold.wait(_POLL_S)
+            except TimeoutError:
+                assert self._process.poll() is None, self.output
+            else:
+                return
 
     def kill(self) -> None:
         """End it by SIGKILL, and wait until it is gone."""

@@ -10,7 +10,7 @@ from typing import Self
 from sandbox.ports import LOOPBACK
 
 _POLL_S = 0.2
-_PATIENCE_S = 30.0
+_PATIENCE_S = 300.0
 
 
 class SilentListener:

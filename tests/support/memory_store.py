@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from image_promotion.errors import ContentMismatchError, NotFoundError, ProtocolViolationError
-from image_promotion.registry.descriptor import Descriptor
+from image_promotion.registry.descriptor import Descriptor, Platform
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.manifest import (
     OCI_INDEX,
@@ -223,6 +223,27 @@ def index_of(*manifests: Descriptor, note: str = "") -> ImageIndex:
                 "annotations": {"note": note},
             },
             indent=3,
+        ).encode(),
+        OCI_INDEX,
+    )
+    assert isinstance(index, ImageIndex)
+    return index
+
+
+def platform_index_of(*entries: tuple[Descriptor, Platform | None]) -> ImageIndex:
+    """Write an index of images for platforms; annotations of descriptors are written too."""
+    index = parse_manifest(
+        json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_INDEX,
+                "manifests": [
+                    entry(descriptor)
+                    | ({"annotations": dict(notes)} if (notes := descriptor.annotations) else {})
+                    | ({"platform": {"os": on.os, "architecture": on.architecture}} if on else {})
+                    for descriptor, on in entries
+                ],
+            }
         ).encode(),
         OCI_INDEX,
     )

@@ -23,7 +23,7 @@ from sandbox.image_layers import noise_layer
 from sandbox.image_pusher import PushedImage
 from sandbox.registry_process import RegistryProcess
 from sandbox.sample_images import push_image, push_index
-from tests.support.raw_registry import RawRegistry
+from tests.support.onlooker import Onlooker
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 LAYER_BYTES = 200_000
@@ -44,6 +44,7 @@ class Passage:
         source: The proxy in front of `dev`.
         target: The proxy in front of `qa`.
         ledger: The ledger.
+        connections: What the policy calls the connections to its source and its target.
         urls: Where the policy's connections lead: to the proxies.
         slept_s: The pauses that the clients made between attempts, in seconds; none was waited for.
         errors: The errors of single images, as the stages raised them.
@@ -55,6 +56,7 @@ class Passage:
     source: FaultProxy
     target: FaultProxy
     ledger: Ledger
+    connections: tuple[str, str] = ("dev_registry", "qa_registry")
     number: int = field(default_factory=lambda: next(_numbers))
     now: datetime = START
     runs: int = 0
@@ -63,7 +65,8 @@ class Passage:
     platforms: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.urls = {"dev_registry": self.source.url, "qa_registry": self.target.url}
+        from_dev, to_qa = self.connections
+        self.urls = {from_dev: self.source.url, to_qa: self.target.url}
 
     @property
     def source_repository(self) -> str:
@@ -77,12 +80,13 @@ class Passage:
         self, *, triggers: Sequence[dict[str, object]] | None = None, **target: object
     ) -> Policy:
         """Give the policy: what ends with -stable goes over; `target` says more of the target."""
+        from_dev, to_qa = self.connections
         return Policy.model_validate(
             {
                 "name": f"site{self.number}-to-qa",
-                "source": {"connection": "dev_registry", "repository": self.source_repository},
+                "source": {"connection": from_dev, "repository": self.source_repository},
                 "target": {
-                    "connection": "qa_registry",
+                    "connection": to_qa,
                     "repository": self.target_repository,
                     **target,
                 },
@@ -146,12 +150,12 @@ class Passage:
 
     def visible(self) -> dict[str, str]:
         """Read the target to its last blob, past the proxy: the digest of each tag."""
-        with RawRegistry(self.qa.url) as registry:
+        with Onlooker(self.qa.url) as registry:
             return registry.visible(self.target_repository)
 
     def read_target(self, tag: str) -> bytes:
         """Read a manifest of the target, past the proxy."""
-        with RawRegistry(self.qa.url) as registry:
+        with Onlooker(self.qa.url) as registry:
             return registry.manifest(self.target_repository, tag)
 
     def promotions(self) -> list[Promotion]:

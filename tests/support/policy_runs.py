@@ -17,7 +17,7 @@ from image_promotion.ledger.records import HistoryEntry
 from sandbox.image_layers import noise_layer
 from sandbox.image_pusher import PushedImage
 from sandbox.sample_images import push_image
-from tests.support.raw_registry import RawRegistry
+from tests.support.onlooker import Onlooker
 
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
@@ -126,7 +126,7 @@ class PolicyRuns:
 
     def lose(self, tag: str) -> None:
         """Let somebody delete an image of the target."""
-        with RawRegistry(self.qa_url) as registry:
+        with Onlooker(self.qa_url) as registry:
             registry.delete_tag(self.target, tag)
 
     def run(self, **conf: object) -> FinishedRun:
@@ -141,7 +141,7 @@ class PolicyRuns:
 
     def promoted(self) -> dict[str, str]:
         """Read the target to its last blob: the digest of each tag."""
-        with RawRegistry(self.qa_url) as registry:
+        with Onlooker(self.qa_url) as registry:
             return registry.visible(self.target)
 
     def history(self) -> tuple[HistoryEntry, ...]:

@@ -70,6 +70,68 @@ class DtrDouble:
         )
 
 
+class DtrPoliciesDouble:
+    """DTR 2.6, from its API description: the listing of repositories, and their policies.
+
+    Args:
+        server: Where it answers.
+    """
+
+    def __init__(self, server: ScriptedServer) -> None:
+        self._server = server
+
+    def page(self, start: str, repositories: Sequence[str], following: str = "") -> None:
+        """Plan one page of repositories, each ``namespace/name``."""
+        listed = [
+            dict(zip(("namespace", "name"), each.split("/"), strict=True)) for each in repositories
+        ]
+        headers = {"X-Next-Page-Start": following} if following else {}
+        reply = Reply(200, _json({"repositories": listed}), headers)
+        line = f"GET /api/v0/repositories?pageSize=100&pageStart={start}"
+        self._server.on(line, _for(BASIC, reply))
+
+    def policies(
+        self,
+        full: str,
+        *,
+        promotion: Sequence[object] = (),
+        push: Sequence[object] = (),
+        poll: Sequence[object] = (),
+        refusal: Reply | None = None,
+    ) -> None:
+        """Plan the policies of a repository, or that none of them may be read."""
+        for kind, found in (
+            ("promotionPolicies", promotion),
+            ("pushMirroringPolicies", push),
+            ("pollMirroringPolicies", poll),
+        ):
+            reply = refusal or Reply(200, _json(list(found)))
+            self._server.on(f"GET /api/v0/repositories/{full}/{kind}", _for(BASIC, reply))
+
+
+class HarborReplicationDouble:
+    """Harbor 2, from its API description: listReplicationPolicies, listRegistries.
+
+    Args:
+        server: Where it answers.
+    """
+
+    def __init__(self, server: ScriptedServer) -> None:
+        self._server = server
+
+    def rules(self, number: int, rules: Sequence[object]) -> None:
+        """Plan one page of replication rules."""
+        self._page("replication/policies", number, rules)
+
+    def registries(self, number: int, registries: Sequence[object]) -> None:
+        """Plan one page of registries."""
+        self._page("registries", number, registries)
+
+    def _page(self, path: str, number: int, items: Sequence[object]) -> None:
+        line = f"GET /api/v2.0/{path}?page={number}&page_size=100"
+        self._server.on(line, _for(BASIC, Reply(200, _json(list(items)))))
+
+
 class HarborDouble:
     """Harbor 2, from its API description: listArtifacts, headProject, createProject.
 

@@ -18,6 +18,7 @@ from image_promotion.cli.event_loop import run_to_end
 from image_promotion.cli.ledgers import ledger_to_read
 from image_promotion.cli.policies import find_policy
 from image_promotion.cli.progress import ProgressBars
+from image_promotion.cli.wording import CUT, in_brief
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.location import ledger_url
 from image_promotion.policy.model import Policy
@@ -56,7 +57,7 @@ def plan(options: argparse.Namespace) -> bool:
                 decide_again=options.decide_again,
             )
 
-        rows = _with_stores(policy, look)
+        rows = with_stores(policy, look)
     if options.json:
         output.print_json([output.plan_json(row) for row in rows])
     else:
@@ -64,6 +65,8 @@ def plan(options: argparse.Namespace) -> bool:
             output.console().print(output.plan_table(rows))
         new = sum(row.is_new for row in rows)
         print(f"\n{new} of {len(rows)} tags would be promoted now.")
+        if any(CUT in in_brief(row.reasons) for row in rows):
+            print(f"`promotion explain {options.policy} TAG` says the whole of a reason.")
     return not any(row.problem or row.outcome == "conflict" for row in rows)
 
 
@@ -94,7 +97,7 @@ def run(options: argparse.Namespace) -> bool:
                 decide_again=options.decide_again,
             )
 
-        report = _with_stores(policy, go)
+        report = with_stores(policy, go)
     if options.json:
         output.print_json(output.run_json(report))
     else:
@@ -109,8 +112,19 @@ def run(options: argparse.Namespace) -> bool:
     return not report.problems
 
 
-def _with_stores(policy: Policy, act: Callable[[Stores], Awaitable[Result]]) -> Result:
-    """Open the stores of a policy, act, and close them; SIGTERM ends it as Ctrl-C does."""
+def with_stores(policy: Policy, act: Callable[[Stores], Awaitable[Result]]) -> Result:
+    """Open the stores of a policy, act, and close them; SIGTERM ends it as Ctrl-C does.
+
+    Args:
+        policy: The policy.
+        act: What to do with them.
+
+    Returns:
+        What it returned.
+
+    Raises:
+        ConnectionSettingsError: A connection is not there, or cannot be used.
+    """
     stores = Stores(
         lambda connection_id: find_endpoint(connection_id, os.environ),
         {policy.source.connection, policy.target.connection},

@@ -70,17 +70,10 @@ def _content_of(file: str) -> bytes:
 
 def evidence_json(summary: Summary) -> output.JsonValue:
     """Return what a document says, in numbers."""
-    numbers = summary.vulnerabilities
     return {
         "format": summary.format,
         "components": summary.components,
-        "vulnerabilities": None
-        if numbers is None
-        else {
-            "total": numbers.total,
-            "by_severity": {**numbers.by_severity},
-            "by_band": {str(band): number for band, number in numbers.by_band.items()},
-        },
+        "vulnerabilities": output.numbers_json(summary.vulnerabilities),
         "licenses": {**summary.licenses},
     }
 

@@ -48,12 +48,12 @@ class Listing:
 
     def __init__(self, layout: Layout, rows: Sequence[Row], *, title: str = "") -> None:
         self._layout = layout
-        self._rows = [{name: _clean(cell) for name, cell in row.items()} for row in rows]
+        self._rows = [{name: clean(cell) for name, cell in row.items()} for row in rows]
         self._title = title
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self._title:
-            yield _clean(self._title)
+            yield clean(self._title)
             yield ""
         table = self._table()
         # A table is asked how wide it would like to be, without any limit.
@@ -91,8 +91,15 @@ def _led_to(name: str, cell: Text) -> Text:
     return Text("-> ") + cell if name == _LEADING_TO else cell
 
 
-def _clean(cell: str | Text) -> Text:
-    """Return a cell without markup or control characters."""
+def clean(cell: str | Text) -> Text:
+    """Return what a stranger may have written as text to print.
+
+    Args:
+        cell: The text.
+
+    Returns:
+        The text, never read as markup, without control characters.
+    """
     text = cell if isinstance(cell, Text) else Text(cell)
     if text.plain.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""The command `promotion`: validate, plan, run, history, copy, evidence, render-tag, reference.
+"""The command `promotion`: validate, plan, explain, run, history, copy and the smaller ones.
 
 Exit codes: 0 done; 1 something failed or is invalid; 2 wrong usage. What a command needs is
 imported when it is that command's turn: a tag is rendered without loading a database toolkit.
@@ -11,12 +11,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from image_promotion.cli.loading import loaded_for_good
 from image_promotion.errors import InvalidReferenceError, PromotionError
 
 if TYPE_CHECKING:
@@ -47,11 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given)
     if options.command == "copy" and not (options.target.tag or options.source.tag):
         parser.error("neither SRC nor DST has a tag, and what is copied needs one: write DST:TAG")
+    is_regsync = options.command == "import" and options.product == "regsync"
+    if is_regsync and (options.connection or len(options.files) > 1):
+        parser.error("regsync has one file and no registry to ask: write --file regsync.yml")
     # What fails is said once, by the command; without a handler, logging would say it again.
     logging.getLogger("image_promotion").addHandler(logging.NullHandler())
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        is_done = _act(options)
+        with loaded_for_good() if arguments is None else nullcontext():
+            act = _command(options)
+        is_done = act(options)
         sys.stdout.flush()
     except PromotionError as error:
         print(f"promotion: {error}", file=sys.stderr)
@@ -68,13 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE if is_done else FAILED
 
 
-def _act(options: argparse.Namespace) -> bool:
-    """Do what the command says."""
+def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], bool]:
+    """Load the command that is meant."""
     match options.command:
         case "validate":
             from image_promotion.cli.policies import validate as act  # noqa: PLC0415 - see above
         case "plan":
             from image_promotion.cli.commands import plan as act  # noqa: PLC0415
+        case "explain":
+            from image_promotion.cli.explaining import explain as act  # noqa: PLC0415
         case "run":
             from image_promotion.cli.commands import run as act  # noqa: PLC0415
         case "history":
@@ -83,11 +92,15 @@ def _act(options: argparse.Namespace) -> bool:
             from image_promotion.cli.copying import copy as act  # noqa: PLC0415
         case "evidence":
             from image_promotion.cli.evidence import evidence as act  # noqa: PLC0415
+        case "import":
+            from image_promotion.cli.importing import (  # noqa: PLC0415
+                import_policies as act,
+            )
         case "render-tag":
             from image_promotion.cli.names import render_tag as act  # noqa: PLC0415
         case _:
             from image_promotion.cli.names import reference as act  # noqa: PLC0415
-    return act(options)
+    return act
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:
@@ -115,6 +128,10 @@ def _parser() -> argparse.ArgumentParser:
     plan = verbs.add_parser("plan", help="say what a run would do; nothing is written")
     _add_policy_arguments(plan)
 
+    _add_explain(
+        verbs.add_parser("explain", help="say what is decided about one tag, and why, in full")
+    )
+
     run = verbs.add_parser("run", help="run a policy here and now, without a scheduler")
     _add_policy_arguments(run)
 
@@ -128,6 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     evidence = verbs.add_parser("evidence", help="show what a report or an attestation says")
     evidence.add_argument("file", metavar="FILE", help="the document; - for standard input")
     _add_json(evidence)
+
+    _add_import(verbs.add_parser("import", help="turn policies of other products into policies"))
 
     render = verbs.add_parser("render-tag", help="show what a tag template gives")
     render.add_argument("template", help='such as "%%n-%%Y%%m%%d"')
@@ -186,6 +205,18 @@ def _add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("policy", help="a policy file, or the name of a policy")
+    parser.add_argument(
+        "tag", metavar="TAG", help="a source tag; REPOSITORY:TAG where several repositories have it"
+    )
+    parser.add_argument(
+        "--afresh", action="store_true", help="gather the evidence anew, whatever is kept of it"
+    )
+    _add_policies(parser)
+    _add_json(parser)
+
+
 def _add_copy(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "SRC and DST are image references (registry.example.com/team/app:1.4, with @DIGEST too for "
@@ -225,6 +256,36 @@ def _add_copy(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--skip-tls-verification", action="store_true", help="take any certificate")
     _add_json(parser)
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Turns DTR's promotion and mirroring policies, Harbor's replication rules and regsync.yml "
+        "into policy files, and says what could not be carried. Passwords are never carried. "
+        "Exit code 1: some entry became no policy."
+    )
+    parser.add_argument("product", choices=("dtr", "harbor", "regsync"), help="where it comes from")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--file",
+        action="append",
+        dest="files",
+        type=Path,
+        metavar="EXPORT",
+        help="what the product's API answered (JSON), may be repeated; or a regsync.yml",
+    )
+    where.add_argument("--connection", metavar="NAME", help="ask the registry of this connection")
+    parser.add_argument(
+        "--local",
+        metavar="NAME",
+        help="with --file: the connection to the DTR or Harbor itself (its product's name)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="where the files go (the folder of policies)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files of the same name")
+    parser.add_argument("--dry-run", action="store_true", help="print the files instead")
+    _add_policies(parser)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

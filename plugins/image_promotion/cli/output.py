@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.text import Text
 
 from image_promotion.cli.listing import Layout, Listing, Row
+from image_promotion.cli.wording import in_brief
 from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
 
 if TYPE_CHECKING:
     from image_promotion.cli.copying import Copied
+    from image_promotion.evidence.summary import VulnerabilityNumbers
     from image_promotion.promotion.planning import PlannedImage
     from image_promotion.promotion.reporting import RunReport
 
@@ -104,7 +106,20 @@ def reason_json(reason: Reason) -> JsonValue:
         "expected": reason.expected,
         "found": reason.found,
         "source": reason.source,
+        "count": reason.count,
+        "items": list(reason.items),
         "parts": [reason_json(part) for part in reason.parts],
+    }
+
+
+def numbers_json(numbers: VulnerabilityNumbers | None) -> JsonValue:
+    """Return how many vulnerabilities a document lists."""
+    if numbers is None:
+        return None
+    return {
+        "total": numbers.total,
+        "by_severity": {**numbers.by_severity},
+        "by_band": {str(band): number for band, number in numbers.by_band.items()},
     }
 
 
@@ -227,18 +242,25 @@ def plan_table(rows: Sequence[PlannedImage]) -> Listing:
         listed.append(
             {
                 "tag": _image(row.repository, row.tag, sources),
-                "decision": _word(row.outcome or "unreadable"),
-                "reason": row.why,
+                "decision": decision_word(row.outcome or "unreadable"),
+                "reason": _reason_of(row),
                 "target tag": _image(row.target.repository, row.target.tag, targets)
                 if row.target
                 else "",
                 "digest": short_digest(row.digest),
                 "target digest": _other_digest(row.target_digest, row.digest),
-                "state": _word(promotion.state if promotion else ""),
+                "state": decision_word(promotion.state if promotion else ""),
                 "time": for_people(promotion.ended_at if promotion else None),
             }
         )
     return Listing(_PLAN, listed, title=_title(sources, targets))
+
+
+def _reason_of(row: PlannedImage) -> str:
+    """Return why a row is as it is: what failed in full, and else the triggers in brief."""
+    if row.problem or (row.promotion and row.promotion.state is State.FAILED):
+        return row.why
+    return in_brief(row.reasons)
 
 
 def promotion_table(promotions: Sequence[Promotion]) -> Listing:
@@ -254,7 +276,7 @@ def promotion_table(promotions: Sequence[Promotion]) -> Listing:
                 "target tag": _image(each.target_repository, each.target_tag, targets),
                 "digest": short_digest(each.digest),
                 "target digest": _other_digest(each.target_digest, each.digest),
-                "state": _word(each.state),
+                "state": decision_word(each.state),
                 "copied": copied,
                 "time": for_people(each.ended_at),
             }
@@ -267,21 +289,19 @@ def history_table(entries: Sequence[HistoryEntry]) -> Listing:
     rows: list[Row] = []
     for entry in entries:
         seen, done = entry.observation, entry.promotion
-        against = [each for each in entry.decision.reasons if each.verdict != "held"]
-        shown = against or entry.decision.reasons
-        reason = "; ".join(f"{each.trigger}: {each.found}" for each in shown)
+        reason = in_brief(entry.decision.reasons)
         if done and done.state is State.FAILED:
             reason = done.error
         rows.append(
             {
                 "policy": seen.policy,
                 "image": f"{seen.repository}:{seen.tag}",
-                "decision": _word(entry.decision.outcome),
+                "decision": decision_word(entry.decision.outcome),
                 "reason": reason,
                 "target tag": f"{done.target_repository}:{done.target_tag}" if done else "",
                 "digest": short_digest(seen.digest),
                 "target digest": _other_digest(done.target_digest if done else None, seen.digest),
-                "state": _word(done.state if done else ""),
+                "state": decision_word(done.state if done else ""),
                 "time": for_people(done.ended_at if done else entry.decision.decided_at),
             }
         )
@@ -300,6 +320,6 @@ def _image(repository: str, tag: str, repositories: set[str]) -> str:
     return tag if len(repositories) == 1 else f"{repository}:{tag}"
 
 
-def _word(word: str) -> Text:
+def decision_word(word: str) -> Text:
     """Return a decision or a state in its colour."""
     return Text(str(word), style=_COLOURS.get(str(word), ""))

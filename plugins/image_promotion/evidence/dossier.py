@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from image_promotion.errors import UnreadableEvidenceError
 from image_promotion.evidence.report import Report, ScanState
+from image_promotion.policy.criteria.verdict import Need
 
 VERSION = 1
 """Of how a dossier is kept; one of another version is gathered anew."""
@@ -27,10 +28,12 @@ class Entry:
         digest: Of its content, ``sha256:..``.
         subject: The digest it was found at: of the image, or of the image of one platform.
         obtained_at: When it was fetched.
-        report: What it says; None for a signature, or when it cannot be read.
+        report: What it says; None for a signature, and for whatever does not count: what is not
+            there cannot be believed by mistake, and strangers fill no ledger.
         signed_by: The policy's signers who signed it.
         signs_image: Whether it is a signature of the image itself.
         problem: Why it does not count; empty when it does.
+        speaks_of: What a report with a problem would tell; empty when nobody could find out.
     """
 
     source: str
@@ -42,6 +45,11 @@ class Entry:
     signed_by: tuple[str, ...] = ()
     signs_image: bool = False
     problem: str = ""
+    speaks_of: frozenset[Need] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.report is not None and (self.problem or self.signs_image):
+            raise ValueError("a document that does not count, or signs, has no report to be read")
 
     @property
     def made_at(self) -> datetime | None:
@@ -58,12 +66,19 @@ class Note:
         subject: The digest that was asked about.
         said: What it said, such as ``the scan is running``.
         state: How far its scan has come; None when it does not speak of a scan.
+        is_failure: Whether evidence is missing that is there, or may be.
     """
 
     source: str
     subject: str
     said: str
     state: ScanState | None = None
+    is_failure: bool = False
+
+    @property
+    def explains(self) -> bool:
+        """Whether it says why something is not known, and not just what else was seen."""
+        return self.is_failure or self.state is not None
 
 
 @dataclass(frozen=True, slots=True)

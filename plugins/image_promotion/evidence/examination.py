@@ -9,21 +9,25 @@ from datetime import datetime
 from image_promotion.errors import (
     Distrust,
     EvidenceError,
-    UnknownFormatError,
     UntrustedEvidenceError,
 )
 from image_promotion.evidence.document import Document, Kind
 from image_promotion.evidence.dossier import Entry
-from image_promotion.evidence.formats.recognition import read_predicate, read_report
-from image_promotion.evidence.report import Report
+from image_promotion.evidence.formats.recognition import is_read, read_predicate, read_report
+from image_promotion.evidence.report import Report, ScanState
+from image_promotion.evidence.sources.source import Image
 from image_promotion.evidence.trust.authentication import (
     SIGN_PREDICATE,
     authenticate,
     authenticate_simple_signing,
 )
+from image_promotion.evidence.trust.bundle import Bundle
+from image_promotion.evidence.trust.envelope import Envelope
 from image_promotion.evidence.trust.signers import Signer
 from image_promotion.evidence.trust.simple_signing import SIGNATURE_ANNOTATION
-from image_promotion.evidence.trust.statement import InTotoStatement, open_statement
+from image_promotion.evidence.trust.statement import InTotoStatement, open_statement, unwrap
+from image_promotion.policy.criteria.verdict import Need
+from image_promotion.policy.evidence_sources import ON_DEMAND
 from image_promotion.registry.digest import Digest
 
 NOT_SIGNED = "is not signed, and the policy wants a signature"
@@ -68,12 +72,13 @@ class Trusted:
         return f"is signed by {', '.join(signed_by)}, and the policy trusts {wanted}"
 
 
-def examine(document: Document, trusted: Trusted, *, now: datetime) -> Entry:
+def examine(document: Document, trusted: Trusted, image: Image, *, now: datetime) -> Entry:
     """Find out what a document says and whether it counts.
 
     Args:
         document: The document.
         trusted: Whose word counts for the source it came from.
+        image: The image that it was found for.
         now: The present moment.
 
     Returns:
@@ -90,7 +95,7 @@ def examine(document: Document, trusted: Trusted, *, now: datetime) -> Entry:
         case Kind.SIMPLE_SIGNING:
             return _with_signature(entry, document, trusted)
         case Kind.REPORT:
-            return _with_report(entry, document, trusted)
+            return _with_report(entry, document, trusted, image)
         case Kind.STATEMENT | Kind.ENVELOPE | Kind.BUNDLE:
             return _with_statement(entry, document, trusted)
 
@@ -109,13 +114,23 @@ def _with_signature(entry: Entry, document: Document, trusted: Trusted) -> Entry
     return replace(entry, signed_by=_names(vouched.signers))
 
 
-def _with_report(entry: Entry, document: Document, trusted: Trusted) -> Entry:
-    entry = replace(entry, problem=trusted.problem_of(()))
+def _with_report(entry: Entry, document: Document, trusted: Trusted, image: Image) -> Entry:
+    problem = trusted.problem_of(())
     try:
         report = read_report(document.content)
     except EvidenceError as error:
-        return replace(entry, problem=entry.problem or _why(error))
-    return replace(entry, report=_dated(report, document, trusted))
+        return replace(entry, problem=problem or _why(error))
+    about = report.provenance.subject_digest
+    if about is not None and document.source not in ON_DEMAND:
+        # What we had made ourselves is about what we gave, whatever the program calls that.
+        if about not in map(str, (document.subject, *image.subjects)):
+            problem = problem or f"says that it is about another image, {about}"
+        elif about not in {document.subject, str(image.digest)}:
+            if document.subject != str(image.digest):
+                problem = problem or f"says that it is about the image of another platform, {about}"
+            # It stands at the index, and is about the image of one platform alone.
+            entry = replace(entry, subject=about)
+    return _telling(entry, _dated(report, document, trusted), problem)
 
 
 def _with_statement(entry: Entry, document: Document, trusted: Trusted) -> Entry:
@@ -123,20 +138,43 @@ def _with_statement(entry: Entry, document: Document, trusted: Trusted) -> Entry
         opened = _open(document, trusted)
     except EvidenceError as error:
         return replace(entry, problem=_why(error))
-    entry = replace(entry, signed_by=opened.signed_by, problem=opened.problem)
+    entry = replace(entry, signed_by=opened.signed_by)
     if opened.signs_image:
-        return replace(entry, signs_image=True)
+        return replace(entry, signs_image=True, problem=opened.problem)
     if opened.statement is None:
         return replace(entry, problem=opened.problem or "holds no statement")
+    kind = opened.statement.predicate_type
+    if not is_read(kind):
+        # Such as a provenance: it says nothing that a trigger asks for, trusted or not.
+        return entry
     try:
         # Read although it may not count, so that a decision can say what is there.
-        report = read_predicate(opened.statement.predicate_type, opened.statement.predicate)
-    except UnknownFormatError:
-        # Such as a provenance: it says nothing that a trigger asks for, trusted or not.
-        return replace(entry, problem="")
+        report = read_predicate(kind, opened.statement.predicate)
     except EvidenceError as error:
-        return replace(entry, problem=entry.problem or _why(error))
-    return replace(entry, report=_dated(report, document, trusted))
+        return replace(entry, problem=opened.problem or _why(error))
+    return _telling(entry, _dated(report, document, trusted), opened.problem)
+
+
+def _telling(entry: Entry, report: Report, problem: str) -> Entry:
+    if not problem:
+        return replace(entry, report=report)
+    return replace(entry, problem=problem, speaks_of=needs_told_by(report))
+
+
+def needs_told_by(report: Report) -> frozenset[Need]:
+    """Return what a report tells, or would if its scan were complete.
+
+    Args:
+        report: The report.
+    """
+    if report.state is not ScanState.COMPLETE:
+        return frozenset({Need.COMPONENTS, Need.VULNERABILITIES})
+    told = set()
+    if report.components is not None:
+        told.add(Need.COMPONENTS)
+    if report.vulnerabilities is not None or report.counts is not None:
+        told.add(Need.VULNERABILITIES)
+    return frozenset(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +193,10 @@ def _open(document: Document, trusted: Trusted) -> _Opened:
         try:
             vouched = authenticate(document.content, digest, trusted.signers)
         except UntrustedEvidenceError as error:
+            wrapped = unwrap(document.content)
+            if isinstance(wrapped, Bundle) and not isinstance(wrapped.signed, Envelope):
+                # A signature over the image's own bytes; there is no statement to be believed.
+                return _Opened(None, signs_image=True, problem=_why(error))
             if trusted.required is not None or error.reason not in _NOBODYS_WORD:
                 problem = _why(error)
         else:

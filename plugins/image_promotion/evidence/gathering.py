@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,7 @@ from image_promotion.evidence.examination import Trusted, examine
 from image_promotion.evidence.sources.source import EvidenceSource, Image, SourceNote
 from image_promotion.evidence.weighing import Weights, is_known
 from image_promotion.policy.criteria.verdict import Need
-from image_promotion.policy.evidence_sources import SourceName
-
-ON_DEMAND = frozenset({SourceName.SYFT, SourceName.TRIVY, SourceName.GRYPE})
-"""Programs that look through the whole image."""
+from image_promotion.policy.evidence_sources import ON_DEMAND
 
 EVIDENCE_NEEDS = frozenset({Need.COMPONENTS, Need.VULNERABILITIES, Need.SIGNATURES})
 
@@ -40,6 +38,7 @@ async def gather(
     sources: Sequence[TrustedSource],
     needs: Collection[Need],
     weights: Weights,
+    earlier: Dossier | None = None,
 ) -> Dossier:
     """Ask the sources about an image.
 
@@ -55,6 +54,8 @@ async def gather(
         sources: The sources, in the policy's order.
         needs: What the triggers look at.
         weights: Which reports count now.
+        earlier: What was gathered before from the same sources and did not suffice: what programs
+            made then on demand, and still counts, is not made again.
 
     Returns:
         What was found, also of what does not count.
@@ -73,23 +74,40 @@ async def gather(
 
     for each in sources:
         sufficient = is_sufficient(dossier(), needs, weights)
-        if sufficient and each.source.name in ON_DEMAND:
-            continue
         name = str(each.source.name)
+        if each.source.name in ON_DEMAND:
+            if sufficient:
+                continue
+            made = _made_before(name, image, earlier, weights)
+            if made:
+                entries += made
+                continue
         try:
             answer = await each.source.documents(image)
         except PromotionError as error:
-            notes += [Note(name, str(subject), _failure(error)) for subject in image.subjects]
+            said = f"could not be asked: {steady(error)}"
+            notes += [Note(name, str(it), said, is_failure=True) for it in image.subjects]
             if sufficient:
                 continue
             break
         # Large reports take a while to read; other images go on meanwhile.
         entries += [
-            await asyncio.to_thread(examine, document, each.trusted, now=weights.now)
+            await asyncio.to_thread(examine, document, each.trusted, image, now=weights.now)
             for document in answer.documents
         ]
-        notes += [Note(name, note.subject, _said(note), note.state) for note in answer.notes]
+        notes += [_note(name, note) for note in answer.notes]
     return dossier()
+
+
+def _made_before(
+    name: str, image: Image, earlier: Dossier | None, weights: Weights
+) -> tuple[Entry, ...]:
+    """Return what a program made of the image before; nothing unless all of it still counts."""
+    if earlier is None or any(note.source == name for note in earlier.notes):
+        return ()
+    made = tuple(each for each in earlier.entries if each.source == name)
+    is_whole = {each.subject for each in made} == set(map(str, image.manifests))
+    return made if is_whole and not any(map(weights.problem_of, made)) else ()
 
 
 def is_sufficient(dossier: Dossier, needs: Collection[Need], weights: Weights) -> bool:
@@ -125,9 +143,33 @@ def subjects_of(dossier: Dossier) -> Mapping[str, tuple[str, ...]]:
     return {each.platform: (each.digest, dossier.image) for each in dossier.platforms}
 
 
-def _failure(error: PromotionError) -> str:
-    return f"could not be asked: {error}"
+def _note(source: str, note: SourceNote) -> Note:
+    said = f"{note.said}: {steady(note.error)}" if note.error else note.said
+    return Note(source, note.subject, said, note.state, is_failure=note.error is not None)
 
 
-def _said(note: SourceNote) -> str:
-    return f"{note.said}: {note.error.attempted}" if note.error else note.said
+_VARYING = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"  # a time
+    r"|\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b"  # of day
+    r"|\b\d+(?:\.\d+)? ?(?:ns|µs|us|ms|s|seconds?)\b"  # how long it took
+    r"|:\d+(?=->)"  # a port that a system chose
+    r"|/tmp/[^\s:\"',]+|promotion-scan-\w+"  # a folder for a while
+    r"|\b0x[0-9a-fA-F]+\b|\bpid[ =:]\d+"
+)
+
+
+def steady(error: PromotionError) -> str:
+    """Say what failed in words that are the same the next time it fails in the same way.
+
+    A decision that reads the same is not recorded anew at each scan, so nothing may be in it that
+    differs each time: the moment, how long it took, a port.
+
+    Args:
+        error: What failed.
+
+    Returns:
+        What was attempted and the advice, without what differs; the error itself, with all that the
+        registry answered, is for the log.
+    """
+    said = f"{error.attempted}. {error.advice}" if error.advice else error.attempted
+    return _VARYING.sub("..", said)

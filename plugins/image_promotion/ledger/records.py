@@ -128,6 +128,8 @@ class Reason:
         found: What was found.
         source: Which report says so; empty for what needs none.
         parts: The reasons of the triggers nested in it.
+        count: The figure that decided, where there is one: of matching or of offending items.
+        items: The first ten of them.
     """
 
     trigger: str
@@ -136,6 +138,8 @@ class Reason:
     found: str
     source: str
     parts: tuple[Reason, ...] = ()
+    count: int | None = None
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

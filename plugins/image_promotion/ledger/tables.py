@@ -106,6 +106,9 @@ def _reasons(items: list[dict[str, object]]) -> tuple[Reason, ...]:
             found=str(item["found"]),
             source=str(item["source"]),
             parts=_reasons(cast("list[dict[str, object]]", item["parts"])),
+            # Reasons that were kept by an earlier version have neither.
+            count=cast("int | None", item.get("count")),
+            items=tuple(cast("list[str]", item.get("items", []))),
         )
         for item in items
     )

@@ -23,6 +23,10 @@ class SourceName(StrEnum):
     FILES = "files"
 
 
+ON_DEMAND = frozenset({SourceName.SYFT, SourceName.TRIVY, SourceName.GRYPE})
+"""Programs that look through the whole image when they are asked."""
+
+
 class FilesSettings(Strict):
     """A source of files, with its folder."""
 
@@ -38,7 +42,8 @@ class SyftSettings(Strict):
     attach: bool = Field(
         default=False,
         strict=True,
-        description="Whether it is attached to the image in the target, as a referrer.",
+        description="Whether each image that is promoted gets one attached in the target, as a "
+        "referrer of the type `application/spdx+json`; it is made even if no trigger needs it.",
     )
 
 

@@ -155,7 +155,8 @@ class LicenseTrigger(Strict):
 class SignatureTrigger(Strict):
     """A trigger on the image's own signature; those of what is attached to it do not count.
 
-    Until the signatures have been looked at the answer is `wait`.
+    Until a valid signature is there the answer is `wait`: images are pushed before they are signed,
+    so that one may come at any moment. So `not` of this trigger never holds.
     """
 
     signed_by: TextList = Field(

@@ -1,7 +1,7 @@
 """The copy: the image's content arrives in the target, by digest, under no tag.
 
 What is attached to the image follows it: signatures, attestations, SBOMs, as far as the policy
-wants them, and with them the tags that list them.
+wants them, and with them the tags that list them; and an SBOM is attached where it wants one.
 
 Where the policy chooses platforms, the new index is made here, with the digest that was decided.
 
@@ -21,6 +21,7 @@ from image_promotion.promotion.attachments import (
     count_left_behind,
 )
 from image_promotion.promotion.journal import Journal
+from image_promotion.promotion.sboms import SbomReport, Sboms
 from image_promotion.promotion.selection import source_of
 from image_promotion.registry.arrivals import Arrivals
 from image_promotion.registry.digest import Digest
@@ -41,18 +42,21 @@ class Copy:
         has_made_room: Whether the target repository, or its project, had to be created.
         left_behind: What is attached to the source's index and not to the new one; None where the
             image is the source's own.
+        sboms: The SBOMs that syft made of it; None where the policy wants none.
     """
 
     image: TransferReport
     attached: CarriageReport | None
     has_made_room: bool = False
     left_behind: LeftBehind | None = None
+    sboms: SbomReport | None = None
 
     def __str__(self) -> str:
         attached = "attachments stay behind" if self.attached is None else str(self.attached)
         room = "the target repository was created; " if self.has_made_room else ""
         behind = f"{self.left_behind}; " if self.left_behind else ""
-        return f"{room}{behind}{attached}; {self.image}"
+        sboms = f"{self.sboms}; " if self.sboms else ""
+        return f"{room}{behind}{attached}; {sboms}{self.image}"
 
 
 async def copy(
@@ -64,6 +68,7 @@ async def copy(
     progress: TransferProgress,
     memory: AttachmentMemory | None = None,
     arrivals: Arrivals | None = None,
+    sboms: Sboms | None = None,
 ) -> Copy:
     """Copy the image of a promotion and note it in the ledger.
 
@@ -78,6 +83,7 @@ async def copy(
         progress: Told how the copy goes.
         memory: What this stage has learnt of attachments in the source; None for nothing.
         arrivals: What the run has brought to its targets so far; None when this copy is alone.
+        sboms: Attaches SBOMs, one image after another; None when this copy is alone.
 
     Returns:
         What was moved, skipped and mounted.
@@ -101,7 +107,8 @@ async def copy(
     )
     attached = await carry(promotion, source=source, target=target, journal=journal, memory=memory)
     behind = await count_left_behind(promotion, source=source, journal=journal, memory=memory)
-    done = Copy(image, attached, has_made_room=made, left_behind=behind)
+    made_sboms = await (sboms or Sboms()).attach(promotion, target=target, journal=journal)
+    done = Copy(image, attached, has_made_room=made, left_behind=behind, sboms=made_sboms)
     journal.note(
         promotion,
         State.COPIED,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from image_promotion.ledger.records import Outcome, Reason
-from image_promotion.policy.criteria.verdict import Finding
+from image_promotion.policy.criteria.verdict import Finding, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,21 @@ def as_reason(finding: Finding) -> Reason:
         found=finding.found,
         source=finding.source,
         parts=tuple(as_reason(part) for part in finding.parts),
+        count=finding.count,
+        items=finding.items,
     )
+
+
+def deciding(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+    """Return the reasons that settle a decision.
+
+    Args:
+        reasons: All reasons of the decision.
+
+    Returns:
+        Those that do not hold; if there are none, those that are not known; else all of them.
+    """
+    for verdict in (Verdict.NOT_HELD, Verdict.UNKNOWN):
+        if found := tuple(each for each in reasons if each.verdict == verdict):
+            return found
+    return tuple(reasons)

@@ -26,7 +26,7 @@ from image_promotion.ledger.records import (
 from image_promotion.policy.criteria.verdict import Verdict
 from image_promotion.policy.model import Policy
 from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
-from image_promotion.promotion.judging import judge_images
+from image_promotion.promotion.judging import JudgedImages, judge_images
 from image_promotion.promotion.target_tags import settle_target_tags
 from image_promotion.registry.store import Store
 
@@ -75,11 +75,59 @@ async def evaluate(
         RegistryError: A registry cannot be asked.
         LedgerError: The ledger cannot be asked.
     """
+    judged = await evaluate_with_evidence(
+        policy,
+        images,
+        source=source,
+        target=target,
+        ledger=ledger,
+        earlier=earlier,
+        now=now,
+        afresh=afresh,
+        keep_evidence=keep_evidence,
+    )
+    return judged.decisions
+
+
+async def evaluate_with_evidence(
+    policy: Policy,
+    images: Sequence[ImageName],
+    *,
+    source: Store,
+    target: Store,
+    ledger: Ledger,
+    earlier: Mapping[ImageName, Promotion],
+    now: datetime,
+    afresh: bool = False,
+    keep_evidence: bool = False,
+) -> JudgedImages:
+    """Decide about images as `evaluate` does, and give the evidence too.
+
+    Args:
+        policy: As in `evaluate`, like all that follow.
+        images: See there.
+        source: See there.
+        target: See there.
+        ledger: See there.
+        earlier: See there.
+        now: See there.
+        afresh: See there.
+        keep_evidence: See there.
+
+    Returns:
+        One decision for each image, in the images' order, and what was found about those that the
+        cheap facts left open.
+
+    Raises:
+        RegistryError: A registry cannot be asked.
+        LedgerError: The ledger cannot be asked.
+    """
     judged = await judge_images(
         policy, images, source=source, ledger=ledger, now=now, afresh=afresh, keep=keep_evidence
     )
-    decisions = [_named(policy, each, earlier.get(each.image), now) for each in judged]
-    return await settle_target_tags(policy, decisions, target=target, ledger=ledger)
+    decisions = [_named(policy, each, earlier.get(each.image), now) for each in judged.decisions]
+    settled = await settle_target_tags(policy, decisions, target=target, ledger=ledger)
+    return replace(judged, decisions=settled)
 
 
 def _named(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from image_promotion.errors import UnreadableEvidenceError
 from image_promotion.evidence.dossier import Dossier, Note, PlatformImage, pack, unpack
@@ -16,12 +18,13 @@ from image_promotion.evidence.gathering import (
     TrustedSource,
     gather,
     is_sufficient,
+    steady,
     subjects_of,
 )
 from image_promotion.evidence.sources.files import FilesSource
 from image_promotion.evidence.sources.referrers import ReferrersSource
 from image_promotion.evidence.sources.registry import RegistrySource
-from image_promotion.evidence.sources.scanners import GRYPE, SYFT, TRIVY, ScannerSource
+from image_promotion.evidence.sources.scanners import GRYPE, SYFT, TRIVY, ScannerSource, TakeSbom
 from image_promotion.evidence.sources.source import EvidenceSource, Image
 from image_promotion.evidence.trust.signers import read_signers
 from image_promotion.evidence.weighing import Weights, weigh
@@ -31,15 +34,18 @@ from image_promotion.policy.evidence_sources import Source, SourceName
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import Policy
 from image_promotion.promotion.decision import ImageName
+from image_promotion.promotion.sboms import SbomKey, attaches_sboms, keep_sboms
 from image_promotion.promotion.scanning import FAULTS_OF_ONE_IMAGE
-from image_promotion.promotion.selection import select
+from image_promotion.promotion.selection import images_of, select
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.manifest import ImageIndex
-from image_promotion.registry.platforms import ABOUT
 from image_promotion.registry.store import Store
 
 IMAGES_AT_ONCE = 8
+
+ImageKey: TypeAlias = tuple[str, str]
+"""Repository and digest."""
 
 
 def needs_evidence(policy: Policy) -> frozenset[Need]:
@@ -68,12 +74,14 @@ class GatheredEvidence:
     Attributes:
         weights: Which reports count now.
         dossiers: By image.
-        gathered: Those of them that were gathered now, and are not kept yet.
+        gathered: Those images whose dossiers were gathered now, and are not kept yet.
+        sboms: What syft made on the way, where the policy wants it attached.
     """
 
     weights: Weights
     dossiers: Mapping[ImageName, Dossier]
     gathered: Collection[ImageName]
+    sboms: Mapping[SbomKey, bytes] = field(default_factory=dict)
 
     def facts(self, image: ImageName, facts: ImageFacts) -> Mapping[str, ImageFacts]:
         """Add what is known of an image by evidence.
@@ -120,26 +128,58 @@ async def evidence_about(
         LedgerError: The ledger cannot be asked.
     """
     needs = needs_evidence(policy)
-    weights = Weights(policy.evidence.max_age, now)
-    dossiers: dict[ImageName, Dossier] = {}
-    if not afresh:
-        dossiers = {
-            image: dossier
-            for image, dossier in _kept(policy, images, source, ledger).items()
-            if is_sufficient(dossier, needs, weights)
-        }
-    sources = trusted_sources(policy, source)
+    weights = weights_of(policy, now)
+    kept = {} if afresh else _kept(policy, images, source, ledger)
+    dossiers = {
+        image: dossier
+        for image in images
+        if (dossier := kept.get(_key(image))) and is_sufficient(dossier, needs, weights)
+    }
+    sboms: dict[SbomKey, bytes] = {}
+
+    def take(repository: str, digest: Digest, sbom: bytes) -> None:
+        sboms[repository, str(digest)] = sbom
+
+    sources = trusted_sources(policy, source, take_sbom=take if attaches_sboms(policy) else None)
     # Tags that point at one digest share what is found about it.
-    missing = {(image.repository, image.digest): image for image in images if image not in dossiers}
+    tags: dict[ImageKey, list[str]] = {}
+    for image in images:
+        if image not in dossiers:
+            tags.setdefault(_key(image), []).append(image.tag)
 
-    async def ask(image: ImageName) -> Dossier:
-        return await _gather(policy, image, source=source, sources=sources, weights=weights)
+    async def ask(key: ImageKey) -> Dossier:
+        repository, digest = key
+        wanted = Image(repository, Digest.parse(digest), tags=tuple(tags[key]))
+        return await _gather(
+            policy, wanted, source=source, sources=sources, weights=weights, earlier=kept.get(key)
+        )
 
-    answers = await ask_each(ask, list(missing.values()), at_once=IMAGES_AT_ONCE)
-    found = dict(zip(missing, answers, strict=True))
+    answers = await ask_each(ask, list(tags), at_once=IMAGES_AT_ONCE)
+    found = dict(zip(tags, answers, strict=True))
     gathered = [image for image in images if image not in dossiers]
-    dossiers |= {image: found[image.repository, image.digest] for image in gathered}
-    return GatheredEvidence(weights, dossiers, gathered)
+    dossiers |= {image: found[_key(image)] for image in gathered}
+    return GatheredEvidence(weights, dossiers, gathered, sboms)
+
+
+def weights_of(policy: Policy, now: datetime) -> Weights:
+    """Return the rules by which reports count for a policy.
+
+    Args:
+        policy: The policy.
+        now: The present moment.
+
+    Returns:
+        The rules: how old reports may be, and whose signatures its triggers ask for.
+    """
+    return Weights(
+        policy.evidence.max_age,
+        now,
+        tuple(
+            dict.fromkeys(
+                frozenset(named.names) for trigger in policy.triggers for named in trigger.signers()
+            )
+        ),
+    )
 
 
 def keep_evidence(
@@ -160,19 +200,24 @@ def keep_evidence(
         source.name,
         configuration_of(policy),
         {
-            (image.repository, image.digest): pack(evidence.dossiers[image])
-            for image in evidence.gathered
+            key: pack(evidence.dossiers[image])
+            # Once for all tags of an image.
+            for key, image in {_key(image): image for image in evidence.gathered}.items()
         },
         at=evidence.weights.now,
     )
+    keep_sboms(evidence.sboms, registry=source.name, ledger=ledger, at=evidence.weights.now)
 
 
-def trusted_sources(policy: Policy, source: Store) -> list[TrustedSource]:
+def trusted_sources(
+    policy: Policy, source: Store, *, take_sbom: TakeSbom | None = None
+) -> list[TrustedSource]:
     """Return the sources of a policy, in its order, each with whose word counts.
 
     Args:
         policy: The policy.
         source: The store the images are in.
+        take_sbom: Takes the SBOMs that syft makes for others to read; None when nobody wants them.
 
     Returns:
         The sources.
@@ -186,18 +231,18 @@ def trusted_sources(policy: Policy, source: Store) -> list[TrustedSource]:
     for each in settings.sources:
         required = settings.signers_for(each.name)
         names = None if required is None else frozenset(required)
-        trusted.append(TrustedSource(_source(each, source), Trusted(signers, names)))
+        trusted.append(TrustedSource(_source(each, source, take_sbom), Trusted(signers, names)))
     return trusted
 
 
-def _source(settings: Source, store: Store) -> EvidenceSource:
+def _source(settings: Source, store: Store, take_sbom: TakeSbom | None) -> EvidenceSource:
     match settings.name:
         case SourceName.REFERRERS:
             return ReferrersSource(store)
         case SourceName.REGISTRY:
             return RegistrySource(store)
         case SourceName.SYFT:
-            return ScannerSource(SYFT, store)
+            return ScannerSource(SYFT, store, take_sbom=take_sbom)
         case SourceName.TRIVY:
             return ScannerSource(TRIVY, store)
         case SourceName.GRYPE:
@@ -206,21 +251,18 @@ def _source(settings: Source, store: Store) -> EvidenceSource:
             return FilesSource(settings.folder or "")
 
 
+def _key(image: ImageName) -> ImageKey:
+    return image.repository, image.digest
+
+
 def _kept(
     policy: Policy, images: Sequence[ImageName], source: Store, ledger: Ledger
-) -> Mapping[ImageName, Dossier]:
-    kept = ledger.kept_evidence(
-        source.name,
-        configuration_of(policy),
-        {(image.repository, image.digest) for image in images},
-    )
-    dossiers = {}
-    for image in images:
-        content = kept.get((image.repository, image.digest))
-        dossier = None if content is None else _unpacked(content)
-        if dossier is not None and dossier.image == image.digest:
-            dossiers[image] = dossier
-    return dossiers
+) -> Mapping[ImageKey, Dossier]:
+    kept = ledger.kept_evidence(source.name, configuration_of(policy), set(map(_key, images)))
+    unpacked = ((key, _unpacked(content)) for key, content in kept.items())
+    return {
+        key: dossier for key, dossier in unpacked if dossier is not None and dossier.image == key[1]
+    }
 
 
 def _unpacked(content: bytes) -> Dossier | None:
@@ -233,46 +275,45 @@ def _unpacked(content: bytes) -> Dossier | None:
 
 async def _gather(
     policy: Policy,
-    image: ImageName,
+    image: Image,
     *,
     source: Store,
     sources: Sequence[TrustedSource],
     weights: Weights,
+    earlier: Dossier | None,
 ) -> Dossier:
-    digest = Digest.parse(image.digest)
     try:
-        platforms = await _platforms(policy, source, image.repository, digest)
+        platforms = await _platforms(policy, source, image.repository, image.digest)
     except FAULTS_OF_ONE_IMAGE as fault:
-        note = Note("image", image.digest, f"cannot be read: {fault}")
-        return Dossier(image.digest, (), (), (note,), weights.now)
+        said = f"cannot be read: {steady(fault)}"
+        note = Note("image", str(image.digest), said, is_failure=True)
+        return Dossier(str(image.digest), (), (), (note,), weights.now)
     return await gather(
-        Image(
-            image.repository,
-            digest,
-            parts=tuple(Digest.parse(each.digest) for each in platforms),
-            tags=(image.tag,),
-        ),
+        replace(image, parts=tuple(Digest.parse(each.digest) for each in platforms)),
         platforms,
         sources=sources,
         needs=needs_evidence(policy),
         weights=weights,
+        earlier=earlier,
     )
 
 
 async def _platforms(
     policy: Policy, source: Store, repository: str, digest: Digest
 ) -> tuple[PlatformImage, ...]:
-    """Return the images of an index that are promoted; none for a single image."""
+    """Return the images of an index that are promoted; none for a single image.
+
+    Whoever writes an index writes its annotations and platforms too, so that neither can be a way
+    for an image past the triggers.
+    """
     chosen = (await select(policy, source, repository, digest)).image
     if not isinstance(chosen, ImageIndex):
         return ()
-    # Attestations about the images stand beside them.
-    images = [entry for entry in chosen.manifests if ABOUT not in entry.annotations]
-    names = [str(entry.platform) if entry.platform else str(entry.digest) for entry in images]
-    return tuple(
-        # Two images for one platform, such as for two versions of an operating system.
-        PlatformImage(
-            name if names.count(name) == 1 else f"{name} {entry.digest}", str(entry.digest)
-        )
-        for name, entry in zip(names, images, strict=True)
-    )
+    entries = {str(each.digest): each for each in images_of(chosen)}
+    names = {each: str(entry.platform or each) for each, entry in entries.items()}
+    often = Counter(names.values())
+    # Two images for one platform, such as for two versions of an operating system.
+    unique = {each: name if often[name] == 1 else f"{name} {each}" for each, name in names.items()}
+    if len(set(unique.values())) < len(unique):
+        unique = {each: each for each in unique}
+    return tuple(PlatformImage(name, each) for each, name in unique.items())

@@ -5,9 +5,10 @@ The cheapest facts come first: what the tag and its time rule out is not looked 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import Outcome
@@ -15,15 +16,36 @@ from image_promotion.policy.criteria.verdict import Criterion, Finding, Verdict,
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import Policy
 from image_promotion.promotion.decision import ImageDecision, ImageName, as_reason
-from image_promotion.promotion.evidence import evidence_about, keep_evidence, needs_evidence
+from image_promotion.promotion.evidence import (
+    GatheredEvidence,
+    evidence_about,
+    keep_evidence,
+    needs_evidence,
+)
 from image_promotion.promotion.image_times import image_moments
 from image_promotion.promotion.selection import settle_contents
 from image_promotion.registry.store import Store
 
 _WORST_FIRST = (Verdict.NOT_HELD, Verdict.UNKNOWN, Verdict.HELD)
 
+IMAGES_IN_MEMORY = 50
+"""Of how many images evidence is held at a time; large ones have 50,000 components each."""
 
 _NOT_LOOKED_AT = "not looked at, since another trigger decides"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedImages:
+    """What is decided about images, and by what evidence.
+
+    Attributes:
+        decisions: One for each image, in their order.
+        evidence: What was found about those that the cheap facts left open; None when nobody had
+            to look for any, or when they are too many for it to be held.
+    """
+
+    decisions: list[ImageDecision]
+    evidence: GatheredEvidence | None = None
 
 
 async def judge_images(
@@ -35,7 +57,7 @@ async def judge_images(
     now: datetime,
     afresh: bool,
     keep: bool,
-) -> list[ImageDecision]:
+) -> JudgedImages:
     """Decide about images by the triggers, and by what the policy says of their contents.
 
     Args:
@@ -49,7 +71,7 @@ async def judge_images(
 
     Returns:
         One decision for each image, in their order; those to promote have the digest that the
-        target gets, and no target tag yet.
+        target gets, and no target tag yet. And the evidence.
 
     Raises:
         RegistryError: The source cannot be asked.
@@ -88,23 +110,40 @@ async def judge_images(
     open_images = [
         each.image for each in settled if each.outcome is Outcome.PROMOTE and each.image in may_pass
     ]
-    if not open_images:
-        return settled
-    evidence = await evidence_about(
-        policy, open_images, source=source, ledger=ledger, now=now, afresh=afresh
-    )
-    if keep:
-        keep_evidence(policy, evidence, source=source, ledger=ledger)
-    final = {
-        image: judge(policy.criterion, evidence.facts(image, known[image]), now)
-        for image in open_images
-    }
-    return [
+    final: dict[ImageName, Judgement] = {}
+    evidence = None
+    # What reports say is forgotten once it has decided: that of all images fits into no memory.
+    for batch in _batches(open_images):
+        evidence = await evidence_about(
+            policy, batch, source=source, ledger=ledger, now=now, afresh=afresh
+        )
+        if keep:
+            keep_evidence(policy, evidence, source=source, ledger=ledger)
+        for image in batch:
+            final[image] = judge(policy.criterion, evidence.facts(image, known[image]), now)
+    decisions = [
         _with_judgement(each, final[each.image], said_before=len(first[each.image].findings))
         if each.image in final
         else each
         for each in settled
     ]
+    return JudgedImages(decisions, evidence if len(final) <= IMAGES_IN_MEMORY else None)
+
+
+def _batches(images: Sequence[ImageName]) -> Iterator[Sequence[ImageName]]:
+    """Yield some images at a time; the tags of one image come together."""
+    batch: list[ImageName] = []
+    for _, tags in groupby(sorted(images, key=_key), key=_key):
+        batch += tags
+        if len(batch) >= IMAGES_IN_MEMORY:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _key(image: ImageName) -> tuple[str, str]:
+    return image.repository, image.digest
 
 
 def _decision(image: ImageName, judgement: Judgement) -> ImageDecision:

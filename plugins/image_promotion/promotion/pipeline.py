@@ -17,6 +17,7 @@ from image_promotion.promotion.evaluation import evaluate_and_record
 from image_promotion.promotion.journal import Journal
 from image_promotion.promotion.reporting import RunReport, report
 from image_promotion.promotion.retagging import retag
+from image_promotion.promotion.sboms import Sboms
 from image_promotion.promotion.scanning import scan_and_record, version_of
 from image_promotion.promotion.stores import Stores
 from image_promotion.promotion.verification import verify
@@ -41,6 +42,7 @@ class Stages:
         self._progress_of = progress_of
         self._arrivals = Arrivals()
         self._memories = {stage: AttachmentMemory() for stage in Stage}
+        self._sboms = Sboms()
 
     async def carry_out(self, stage: Stage, promotion_ids: Sequence[int]) -> StageReport:
         """Take a batch of promotions through a stage.
@@ -86,6 +88,7 @@ class Stages:
                     progress=self._progress_of(image_label(promotion)),
                     memory=self._memories[stage],
                     arrivals=self._arrivals,
+                    sboms=self._sboms,
                 )
             case Stage.RETAG:
                 return await retag(promotion, source=source, target=target, journal=self._journal)
@@ -96,6 +99,7 @@ class Stages:
                     target=target,
                     journal=self._journal,
                     memory=self._memories[stage],
+                    sboms=self._sboms,
                 )
 
 

@@ -13,7 +13,13 @@ from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import ExistingImages, Policy
-from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag, as_reason
+from image_promotion.promotion.decision import (
+    ImageDecision,
+    ImageName,
+    TargetTag,
+    as_reason,
+    deciding,
+)
 from image_promotion.promotion.evaluation import evaluate, target_key
 from image_promotion.promotion.scanning import (
     EXISTING_IMAGE_IGNORED,
@@ -69,9 +75,7 @@ class PlannedImage:
             return self.problem
         if self.promotion and self.promotion.state is State.FAILED:
             return self.promotion.error
-        against = [each for each in self.reasons if each.verdict != "held"]
-        shown = against or self.reasons
-        return "; ".join(f"{each.trigger}: {each.found}" for each in shown)
+        return "; ".join(f"{each.trigger}: {each.found}" for each in deciding(self.reasons))
 
 
 async def plan(
@@ -118,7 +122,7 @@ async def plan(
     for each in seen.sightings:
         image = ImageName(each.repository, each.tag, each.digest)
         entry = standing.get(image)
-        if entry and _stays(entry, policy, decide_again=decide_again or bool(only_tags)):
+        if entry and stays(entry, policy, decide_again=decide_again or bool(only_tags)):
             rows.append(_recorded(image, entry))
         elif ignores_existing and image.tag not in only_tags:
             rows.append(PlannedImage(*_parts(image), Outcome.REJECT, (EXISTING_IMAGE_IGNORED,)))
@@ -133,7 +137,7 @@ async def plan(
         earlier={
             image: entry.promotion
             for image, entry in standing.items()
-            if entry.promotion and _keeps_its_tag(entry.promotion, policy)
+            if entry.promotion and keeps_its_tag(entry.promotion, policy)
         },
         now=now,
         afresh=decide_again,
@@ -144,7 +148,7 @@ async def plan(
     return sorted(rows, key=lambda each: (each.repository, each.tag))
 
 
-def _keeps_its_tag(promotion: Promotion, policy: Policy) -> bool:
+def keeps_its_tag(promotion: Promotion, policy: Policy) -> bool:
     """Return whether a run would give an image the tag of its promotion, not a new one."""
     return promotion.state is not State.SUPERSEDED and _is_of_target(promotion, policy)
 
@@ -158,7 +162,7 @@ def _is_same(promotion: Promotion, policy: Policy, decision: ImageDecision) -> b
     return _is_of_target(promotion, policy) and promotion.target_digest == decision.target_digest
 
 
-def _stays(entry: HistoryEntry, policy: Policy, *, decide_again: bool) -> bool:
+def stays(entry: HistoryEntry, policy: Policy, *, decide_again: bool) -> bool:
     """Return whether a run would leave an image as it stands, without deciding anew.
 
     The counterpart of `Ledger.candidates`.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from image_promotion.errors import ContentMismatchError, PromotionError, UnsupportedContentError
+from image_promotion.evidence.gathering import steady
 from image_promotion.ledger.records import Outcome, Promotion, Reason
 from image_promotion.policy.criteria.verdict import Verdict
 from image_promotion.policy.foreign_layers import ForeignLayers
@@ -20,7 +21,9 @@ from image_promotion.promotion.scanning import FAULTS_OF_ONE_IMAGE
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
+from image_promotion.registry.manifest import ImageIndex
 from image_promotion.registry.platforms import (
+    ABOUT,
     Selection,
     choose_platforms,
     parse_platform,
@@ -87,6 +90,28 @@ async def select(policy: Policy, source: Store, repository: str, digest: Digest)
         return Selection(image, digest, ())
     wanted = [parse_platform(each) for each in policy.platforms]
     return await choose_platforms(source, repository, image, wanted)
+
+
+def images_of(index: ImageIndex) -> tuple[Descriptor, ...]:
+    """Return the images of an index, each once: what runs somewhere.
+
+    Not the attestations that BuildKit puts beside the images they are about. Whoever writes an
+    index writes its annotations too, so that an annotation alone hides no image.
+
+    Args:
+        index: The index, as it is promoted.
+
+    Returns:
+        The images, in their order.
+
+    Source: Docker BuildKit, "Image attestation storage": the platform is unknown/unknown.
+    """
+    images = {
+        entry.digest: entry
+        for entry in index.manifests
+        if ABOUT not in entry.annotations or str(entry.platform) != "unknown/unknown"
+    }
+    return tuple(images.values())
 
 
 async def source_of(promotion: Promotion, policy: Policy, source: Store) -> Store:
@@ -179,7 +204,8 @@ def _held_back(
     found = f"{fault.attempted}. {fault.advice}" if fault.advice else fault.attempted
     if isinstance(fault, UnsupportedContentError):
         return _rejected(decision, trigger, expected, found)
-    reason = _reason(decision, trigger, expected, f"cannot be read: {fault}", Verdict.UNKNOWN)
+    said = f"cannot be read: {steady(fault)}"
+    reason = _reason(decision, trigger, expected, said, Verdict.UNKNOWN)
     return _not_promoted(decision, Outcome.WAIT, reason)
 
 

@@ -24,8 +24,9 @@ from image_promotion.registry.store import Store
 from image_promotion.registry.transfer import list_content
 
 if TYPE_CHECKING:
-    # The journal needs a database toolkit; who verifies without a ledger does not load it.
+    # These need a database toolkit and scanners; who verifies without a ledger loads neither.
     from image_promotion.promotion.journal import Journal
+    from image_promotion.promotion.sboms import SbomReport, Sboms
 
 BLOBS_AT_ONCE = 8
 
@@ -40,6 +41,7 @@ class Verification:
         size_bytes: The size of both together.
         attached: What was found of the attachments; None where none are wanted.
         foreign_layers_left: Layers that were not asked for, since they are fetched elsewhere.
+        sboms: The SBOMs that were attached; None where none are wanted.
     """
 
     manifests: int
@@ -47,6 +49,7 @@ class Verification:
     size_bytes: int
     attached: AttachmentCheck | None = None
     foreign_layers_left: int = 0
+    sboms: SbomReport | None = None
 
     def __str__(self) -> str:
         said = (
@@ -55,6 +58,8 @@ class Verification:
         )
         if self.foreign_layers_left:
             said += f"; {self.foreign_layers_left} foreign layers not asked for"
+        if self.sboms is not None:
+            said += f"; {self.sboms}"
         return said if self.attached is None else f"{said}; {self.attached}"
 
 
@@ -64,6 +69,7 @@ async def verify(
     source: Store,
     target: Store,
     journal: Journal,
+    sboms: Sboms,
     memory: AttachmentMemory | None = None,
 ) -> Verification:
     """Verify a promotion in the target and note it in the ledger.
@@ -73,6 +79,7 @@ async def verify(
         source: The store of its source connection, which says what is attached to the image.
         target: The store of its target connection.
         journal: Where the run notes what it did.
+        sboms: Looks for the SBOMs, and attaches what is lost.
         memory: What this stage has learnt of attachments in the source; None for nothing.
 
     Returns:
@@ -95,7 +102,8 @@ async def verify(
         wants_foreign_layers=wants_foreign_layers,
     )
     attached = await check(promotion, source=source, target=target, journal=journal, memory=memory)
-    found = replace(image, attached=attached)
+    there = await sboms.check(promotion, target=target, journal=journal)
+    found = replace(image, attached=attached, sboms=there)
     journal.note(promotion, State.VERIFIED, str(found))
     return found
 

@@ -22,6 +22,9 @@ USER, PASSWORD = "promoter", "canary-Zq7-password"
 SOURCE, TARGET = "dev/website", "qa/website"
 NAME = "website-stable-to-qa"
 
+TIMEOUT_S = 300.0
+"""Only a command that hangs takes so long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -76,7 +79,7 @@ class Workplace:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=TIMEOUT_S,
             check=False,
         )
         assert PASSWORD not in done.stdout + done.stderr

@@ -26,6 +26,7 @@ from tests.integration.cli.conftest import (
     PROMOTION,
     SOURCE,
     TARGET,
+    TIMEOUT_S,
     USER,
     Workplace,
     connection,
@@ -392,7 +393,7 @@ def test_an_interrupted_copy_says_so(place: Workplace, number: signal.Signals) -
         try:
             silent.wait_for_a_caller(process)
             process.send_signal(number)
-            stdout, stderr = process.communicate(timeout=20)
+            stdout, stderr = process.communicate(timeout=TIMEOUT_S)
         finally:
             process.kill()
             process.communicate()

@@ -28,7 +28,7 @@ from tests.integration.cli.conftest import (
     Workplace,
 )
 
-DEADLINE_S = 30.0
+DEADLINE_S = 300.0
 
 _ORDERS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -50,7 +50,7 @@ def seen_at(width: int, place: Workplace, *arguments: str, **environment: str) -
         while piece := os.read(ours, 65536):
             written += piece
     os.close(ours)
-    assert process.wait(timeout=30) == 0, written
+    assert process.wait(timeout=DEADLINE_S) == 0, written
     return written.decode().replace("\r\n", "\n")
 
 

@@ -13,7 +13,7 @@ from sandbox.image_layers import noise_layer
 from sandbox.registry_process import RegistryProcess
 from sandbox.sample_images import push_image, push_index
 from tests.integration.promotion.conftest import Workplace, policy_from
-from tests.support.raw_registry import RawRegistry
+from tests.support.onlooker import Onlooker
 
 OUT = policy_from(("dev_registry", "dev/website"), ("disk", "transfer/website"))
 IN = policy_from(("disk", "transfer/website"), ("qa_registry", "qa/website"))
@@ -59,7 +59,7 @@ async def test_two_policies_carry_images_over_an_air_gap(
     assert (out.problems, into.problems) == ((), ())
     assert [each.state for each in (*out.promotions, *into.promotions)] == [State.VERIFIED] * 4
     assert {each.source_tag: each.digest for each in out.verified} == pushed
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         assert target.visible("qa/website") == pushed
 
 
@@ -114,7 +114,7 @@ async def test_a_blob_that_rots_on_the_disk_is_not_promoted(
 
     assert [each.state for each in report.promotions] == [State.FAILED]
     assert image.blobs[1].digest in report.promotions[0].error
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         assert target.visible("qa/website") == {}
 
 

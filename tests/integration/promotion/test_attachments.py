@@ -18,7 +18,7 @@ from sandbox.faults import Hold
 from sandbox.registry_process import RegistryProcess
 from tests.integration.promotion.conftest import Workplace, policy_from
 from tests.support.attachments import BUNDLE_TYPE
-from tests.support.raw_registry import RawRegistry
+from tests.support.onlooker import Onlooker
 from tests.support.signed_images import push_signed_index
 
 SOURCE, TARGET = "dev/website", "qa/website"
@@ -50,7 +50,7 @@ async def test_all_that_is_attached_is_promoted_with_the_image_and_never_as_one(
     steps = {each.to_state: each.detail for each in place.ledger.transitions(promotion.id)}
     assert steps[State.COPIED].startswith(f"{number} attachments, {number} copied; ")
     assert steps[State.VERIFIED].endswith(f"; {number} attachments there")
-    with RawRegistry(dev.url) as source, RawRegistry(qa.url) as target:
+    with Onlooker(dev.url) as source, Onlooker(qa.url) as target:
         pushed = source.visible(SOURCE)
         assert target.visible(TARGET).keys() == pushed.keys()
         cosigned = {tag: digest for tag, digest in pushed.items() if "." in tag}
@@ -79,7 +79,7 @@ async def test_what_the_policy_does_not_want_stays_behind(
     report = await place.run(policy_of(referrers=referrers))
 
     assert report.problems == ()
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         assert len(target.visible(TARGET)) == 1 + number
 
 
@@ -99,7 +99,7 @@ async def test_a_run_killed_while_it_lists_attachments_is_finished_by_the_same_r
         with suppress(asyncio.CancelledError):
             await running
         hold.release()
-        with RawRegistry(qa.url) as target:
+        with Onlooker(qa.url) as target:
             assert TAG not in target.visible(TARGET)
         proxy.heal()
 

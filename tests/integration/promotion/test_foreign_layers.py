@@ -12,7 +12,7 @@ from sandbox.image_layers import noise_layer
 from sandbox.image_pusher import DOCKER_MANIFEST, OCI_MANIFEST, ImagePusher
 from sandbox.registry_process import RegistryProcess
 from tests.integration.promotion.conftest import Workplace, policy_from
-from tests.support.raw_registry import RawRegistry
+from tests.support.onlooker import Onlooker
 
 SOURCE, TARGET = "dev/windows", "qa/windows"
 TAG = "1.0-stable"
@@ -81,7 +81,7 @@ async def test_foreign_layers_stay_where_their_urls_lead_unless_the_policy_wants
 
     assert report.problems == ()
     assert [each.state for each in report.promotions] == [State.VERIFIED]
-    with RawRegistry(qa.url) as target, RawRegistry(dev.url) as source:
+    with Onlooker(qa.url) as target, Onlooker(dev.url) as source:
         assert target.manifest(TARGET, TAG) == source.manifest(SOURCE, TAG)
         assert target.has_blob(TARGET, layer) is (choice == "copy")
 
@@ -100,7 +100,7 @@ async def test_a_foreign_layer_that_the_source_lacks_is_said_and_never_fetched(
     assert f"does not hold the foreign layer {layer}" in problem
     assert "URLs of an image are never fetched from here" in problem
     assert repaired.problems == ()
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         target.visible(TARGET)
 
 
@@ -116,5 +116,5 @@ async def test_an_image_with_foreign_layers_is_rejected_where_the_policy_refuses
     assert row.outcome is Outcome.REJECT
     assert row.why == f"foreign_layers: refuse: 1 fetched from elsewhere: {layer}"
     assert (report.promotions, report.problems) == ((), ())
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         assert target.visible(TARGET) == {}

@@ -17,7 +17,7 @@ from sandbox.image_pusher import ImagePusher, PushedImage
 from sandbox.registry_process import RegistryProcess
 from sandbox.sample_images import push_image, push_index
 from tests.integration.promotion.conftest import Workplace, policy_from
-from tests.support.raw_registry import RawRegistry
+from tests.support.onlooker import Onlooker
 from tests.support.signed_images import push_signed_index
 
 SOURCE, TARGET = "dev/website", "qa/website"
@@ -71,7 +71,7 @@ async def test_the_chosen_platforms_arrive_once_in_an_index_of_their_own(
     assert (promotion.digest, promotion.target_digest) == (index.digest, expected)
     assert (after.is_new, after.target_digest) == (False, expected)
     assert (again.promotions, again.problems) == ((), ())
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         assert target.visible(TARGET) == {TAG: expected}
         assert not target.has_blob(TARGET, index.children[2].blobs[1].digest)
 
@@ -90,7 +90,7 @@ async def test_what_is_attached_to_the_kept_images_goes_along_and_the_rest_is_co
         f"behind; {number - 5} attachments, {number - 5} copied; "
     )
     assert steps[State.VERIFIED].endswith("; 2 attachments there")
-    with RawRegistry(qa.url) as target, RawRegistry(dev.url) as source:
+    with Onlooker(qa.url) as target, Onlooker(dev.url) as source:
         document = json.loads(source.manifest(SOURCE, TAG))
         child = document["manifests"][0]["digest"].replace(":", "-")
         assert target.visible(TARGET).keys() == {TAG, child, f"{child}.sig"}
@@ -125,7 +125,7 @@ async def test_a_run_killed_between_copy_and_retag_is_finished_with_the_same_ind
         State.TAGGED,
         State.VERIFIED,
     ]
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         assert target.visible(TARGET) == {TAG: expected}
 
 
@@ -144,7 +144,7 @@ async def test_a_target_tag_that_holds_the_selection_is_no_conflict(
     assert report.problems == ()
     (promotion,) = report.verified
     assert promotion.bytes_copied == 0
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         assert target.visible(TARGET) == {TAG: without(index.manifest, ARM, S390X)}
 
 
@@ -177,7 +177,7 @@ async def test_other_platforms_are_promoted_anew_and_the_first_ones_again(
         report = await joined.run(policy)
         repeated = await joined.run(policy)
         assert (report.problems, repeated.promotions) == ((), ())
-        with RawRegistry(qa.url) as target:
+        with Onlooker(qa.url) as target:
             seen.append((is_new, report.verified[0].id, target.visible(TARGET)[TAG]))
 
     # The last choice is all of the image, which is there already: nothing is promoted for it.
@@ -207,7 +207,7 @@ async def test_an_image_that_lacks_a_platform_is_rejected_and_a_single_one_count
         rows["1-stable"].why
     )
     assert "no image for linux/amd64, linux/arm64. There is linux/s390x." in rows["3-stable"].why
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         assert target.visible(TARGET) == {"2-stable": arm.digest}
 
 
@@ -242,7 +242,7 @@ async def test_an_attestation_of_buildkit_goes_with_its_image(
     report = await joined.run(policy_of(ARM))
 
     assert report.problems == ()
-    with RawRegistry(qa.url) as target:
+    with Onlooker(qa.url) as target:
         kept = json.loads(target.manifest(TARGET, TAG))["manifests"]
         target.visible(TARGET)
     arm = document["manifests"][1]

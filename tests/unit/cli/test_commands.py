@@ -33,7 +33,7 @@ def test_sigterm_ends_what_is_under_way_between_two_steps_and_closes_the_stores(
     before = signal.signal(signal.SIGTERM, _torn)
     try:
         with pytest.raises(KeyboardInterrupt):
-            commands._with_stores(policy, act)
+            commands.with_stores(policy, act)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert happened == ["the step went to its end", "and localhost:1 was still open"]

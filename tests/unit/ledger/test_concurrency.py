@@ -20,7 +20,7 @@ from tests.support.ledger_story import NOT_HELD, Story
 
 PROCESSES = 3
 THREADS = 6
-TIMEOUT_S = 20
+TIMEOUT_S = 120
 """After which the others give up on one that failed."""
 Result = TypeVar("Result")
 _spawning = multiprocessing.get_context("spawn")

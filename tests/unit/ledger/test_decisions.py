@@ -14,6 +14,7 @@ NESTED = (
         source="",
         parts=(
             Reason("license is not one of GPL-3.0-only", "held", "no GPL", "MIT", "sbom 1"),
+            Reason("a", "not_held", "0", "12", "", (), count=12, items=("CVE-1", "\0 \ud800")),
             Reason(
                 "any",
                 "unknown",

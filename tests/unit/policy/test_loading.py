@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from image_promotion.errors import PolicyError
 from image_promotion.policy.loading import check_policy_file, load_policies, load_policy
 from image_promotion.policy.model import Policy
-from tests.support.policies import TEXT, policy_documents, text_with
+from tests.support.policies import PUBLIC_KEY, TEXT, policy_documents, text_with
 
 # Each example writes over the file of the last.
 one_folder = settings(
@@ -228,3 +228,99 @@ def test_what_the_model_accepts_comes_back_from_a_file(
     path = write(tmp_path, "a.yaml", yaml.safe_dump(document, allow_unicode=True))
 
     assert load_policy(path) == Policy.model_validate(document)
+
+
+# What a policy says of evidence stands partly in files beside it
+
+EVIDENCE = f"""\
+evidence:
+  signers:
+    release:
+      key_file: keys/release.pub
+  exceptions_file: accepted.yaml
+{TEXT}"""
+ACCEPTED = """\
+exceptions:
+  - {id: CVE-2099-0001, reason: not compiled in, expires: 2099-12-31, by: alice}
+"""
+
+
+def write_evidence(folder: Path, text: str = EVIDENCE) -> Path:
+    (folder / "keys").mkdir(exist_ok=True)
+    write(folder / "keys", "release.pub", PUBLIC_KEY)
+    write(folder, "accepted.yaml", ACCEPTED)
+    return write(folder, "policy.yaml", text)
+
+
+def test_files_beside_a_policy_become_part_of_it_and_of_its_record(tmp_path: Path) -> None:
+    policy = load_policy(write_evidence(tmp_path))
+    assert policy.evidence.signers["release"].key == PUBLIC_KEY
+    assert [each.id for each in policy.evidence.exceptions] == ["CVE-2099-0001"]
+
+    document = policy.document()
+    for path in (tmp_path / "keys" / "release.pub", tmp_path / "accepted.yaml"):
+        path.unlink()
+    again = Policy.from_document(document)
+    assert again == policy
+    assert (again.hash, again.document()) == (policy.hash, document)
+
+
+@pytest.mark.parametrize("name", ["keys/release.pub", "accepted.yaml"])
+def test_a_file_that_says_something_else_makes_another_version(tmp_path: Path, name: str) -> None:
+    path = write_evidence(tmp_path)
+    before = load_policy(path).hash
+    file = tmp_path / name
+    file.write_text(file.read_text().replace("alice", "bob") + "\n")
+
+    assert load_policy(path).hash != before
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "key", "said"),
+    [
+        (("release.pub", "gone.pub"), 4, "evidence.signers.release.key_file", "cannot be read"),
+        (
+            ("keys/release", "../release"),
+            4,
+            "evidence.signers.release.key_file",
+            "leaves the folder",
+        ),
+        (("accepted.yaml", "gone.yaml"), 5, "evidence.exceptions_file", "gone.yaml is broken"),
+        (("accepted.yaml", "/etc/passwd"), 5, "evidence.exceptions_file", "leaves the folder"),
+        (("accepted.yaml", "keys/release.pub"), 5, "evidence.exceptions_file", "is broken"),
+        (("key_file", "key_flie"), 4, "evidence.signers.release.key_flie", ""),
+    ],
+)
+def test_a_fault_of_such_a_file_is_told_where_the_policy_names_it(
+    tmp_path: Path, change: tuple[str, str], line: int, key: str, said: str
+) -> None:
+    policy, faults = check_policy_file(write_evidence(tmp_path, EVIDENCE.replace(*change)))
+
+    assert policy is None
+    assert (faults[0].line, faults[0].key) == (line, key)
+    assert said in str(faults[0])
+    assert faults[0].file == tmp_path / "policy.yaml"
+
+
+def test_a_broken_exceptions_file_says_where_it_is_broken(tmp_path: Path) -> None:
+    path = write_evidence(tmp_path)
+    write(tmp_path, "accepted.yaml", ACCEPTED.replace("2099-12-31", "soon"))
+
+    with pytest.raises(PolicyError) as caught:
+        load_policy(path)
+    assert (caught.value.line, caught.value.key) == (5, "evidence.exceptions_file")
+    assert "accepted.yaml:2:" in str(caught.value)
+    assert "'soon' is no date" in str(caught.value)
+
+
+def test_a_policy_that_says_nothing_of_evidence_has_the_hash_it_always_had(
+    tmp_path: Path,
+) -> None:
+    bare = load_policy(write(tmp_path, "a.yaml", TEXT)).hash
+
+    assert load_policy(write(tmp_path, "b.yaml", "evidence: {}\n" + TEXT)).hash == bare
+    said = "evidence: {sources: [referrers, registry]}\n" + TEXT
+    assert load_policy(write(tmp_path, "c.yaml", said)).hash == bare
+    for other in ("max_age: 7d", "sources: [registry]", "trust: {referrers: any}"):
+        text = f"evidence: {{{other}}}\n{TEXT}"
+        assert load_policy(write(tmp_path, "d.yaml", text)).hash != bare

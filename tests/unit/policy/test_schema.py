@@ -132,12 +132,12 @@ def test_the_example_of_releases_does_what_its_comments_say(
 
 def test_the_example_of_scanned_images_waits_for_evidence() -> None:
     policy = load_policy(SCHEMA_FILE.parent / "images-scanned-to-qa.yaml")
-    scanned = facts("1", components=(Component("BusyBox"),), vulnerabilities=())
+    scanned = facts("1.4.0", components=(Component("BusyBox"),), vulnerabilities=())
 
-    assert policy.criterion.judge(facts("1"), NOW).verdict is Verdict.UNKNOWN
+    assert policy.criterion.judge(facts("1.4.0"), NOW).verdict is Verdict.UNKNOWN
     assert policy.criterion.judge(facts("latest"), NOW).verdict is Verdict.NOT_HELD
     assert policy.criterion.judge(scanned, NOW).verdict is Verdict.HELD
-    assert policy.target_repository_for("dev/website") == "qa-scanned/website"
+    assert policy.target_repository_for("dev/api") == "qa-scanned/api"
 
 
 def test_the_keys_of_a_place_are_read_from_the_model() -> None:

@@ -20,6 +20,7 @@ from image_promotion.promotion.journal import Journal
 from image_promotion.promotion.planning import PlannedImage, plan
 from image_promotion.promotion.reporting import RunReport, report
 from image_promotion.promotion.retagging import retag
+from image_promotion.promotion.sboms import Sboms
 from image_promotion.promotion.scanning import Scan, scan_and_record, version_of
 from image_promotion.promotion.verification import verify
 from image_promotion.registry.digest import Digest
@@ -114,7 +115,11 @@ class World:
                     )
                 case Stage.VERIFY:
                     return await verify(
-                        promotion, source=self.source, target=self.target, journal=journal
+                        promotion,
+                        source=self.source,
+                        target=self.target,
+                        journal=journal,
+                        sboms=Sboms(),
                     )
 
         return await carry_out(stage, ids, act, journal=journal)

@@ -90,6 +90,15 @@ Source: in-toto Attestation Framework, "predicates"; sigstore/cosign, "Attestati
 """
 
 
+def is_read(predicate_type: str) -> bool:
+    """Say whether predicates of a type are read here; others say nothing that triggers ask for.
+
+    Args:
+        predicate_type: The statement's ``predicateType``.
+    """
+    return any(predicate_type.startswith(beginning) for beginning, _ in _PREDICATES)
+
+
 def read_report(content: bytes) -> Report:
     """Read a document of any known format.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
@@ -18,6 +19,8 @@ from image_promotion.registry.store import Store
 
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 EMPTY = b"{}"
+
+_EMPTY_CONFIG = Descriptor(EMPTY_TYPE, Digest.of(EMPTY), len(EMPTY))
 
 
 async def attach_report(
@@ -52,19 +55,19 @@ async def attach_report(
         VerificationError: That list does not keep what is written to it.
         PromotionError: As from the store.
     """
-    layer = Descriptor(media_type, Digest.of(content), len(content))
-    config = Descriptor(EMPTY_TYPE, Digest.of(EMPTY), len(EMPTY))
-    manifest = _manifest(subject, config, layer, artifact_type, annotations or {})
-    for blob, its_bytes in ((config, EMPTY), (layer, content)):
+    manifest = report_artifact(
+        subject,
+        content,
+        media_type=media_type,
+        artifact_type=artifact_type,
+        annotations=annotations,
+    )
+    for blob, its_bytes in ((_EMPTY_CONFIG, EMPTY), (_layer(content, media_type), content)):
         if await store.blob_size(repository, blob.digest) != blob.size_bytes:
             await store.put_blob(repository, blob, _once(its_bytes))
     await store.put_manifest(repository, manifest.digest, manifest)
-    descriptor = Descriptor(
-        manifest.media_type,
-        manifest.digest,
-        len(manifest.content),
-        annotations=manifest.annotations,
-        artifact_type=artifact_type,
+    descriptor = replace(
+        manifest.descriptor, annotations=manifest.annotations, artifact_type=artifact_type
     )
     if not await _lists_by_itself(store, repository, subject.digest, manifest.digest):
         await list_under_tag(store, repository, subject.digest, [descriptor], patience=patience)
@@ -80,24 +83,41 @@ async def _lists_by_itself(
     return any(entry.digest == referrer for entry in listed or ())
 
 
-def _manifest(
+def report_artifact(
     subject: Descriptor,
-    config: Descriptor,
-    layer: Descriptor,
+    content: bytes,
+    *,
+    media_type: str,
     artifact_type: str,
-    annotations: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
 ) -> Manifest:
+    """Make the manifest of the artifact that holds a report; equal arguments give equal bytes.
+
+    Args:
+        subject: The image that the report is about.
+        content: The report.
+        media_type: What it is.
+        artifact_type: What the artifact is called that holds it.
+        annotations: What is said beside it.
+
+    Returns:
+        The manifest.
+    """
     document: dict[str, object] = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
         "artifactType": artifact_type,
-        "config": _entry(config),
-        "layers": [_entry(layer)],
+        "config": _entry(_EMPTY_CONFIG),
+        "layers": [_entry(_layer(content, media_type))],
         "subject": _entry(subject),
     }
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
     return parse_manifest(json.dumps(document).encode(), OCI_MANIFEST)
+
+
+def _layer(content: bytes, media_type: str) -> Descriptor:
+    return Descriptor(media_type, Digest.of(content), len(content))
 
 
 def _entry(descriptor: Descriptor) -> dict[str, object]:

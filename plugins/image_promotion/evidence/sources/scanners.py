@@ -38,7 +38,11 @@ from image_promotion.registry.transfer import copy_image
 
 TIMEOUT_S = 600.0
 
+TakeSbom = Callable[[str, Digest, bytes], None]
+"""Is given the repository, the manifest and an SBOM of it, as SPDX JSON."""
+
 _REPOSITORY, _TAG = "image", "scanned"
+_SBOM = "sbom.spdx.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,8 @@ class ScannerSource:
         timeout_s: How long one scan may take, in seconds.
         workspace: The folder that images are fetched into; None for the system's own.
         path: Where the program is searched, as PATH has it; None for the environment's own.
+        take_sbom: Takes the SBOM that syft writes, besides its report, for others to read; None
+            when nobody wants one.
     """
 
     def __init__(
@@ -128,12 +134,14 @@ class ScannerSource:
         timeout_s: float = TIMEOUT_S,
         workspace: Path | None = None,
         path: str | None = None,
+        take_sbom: TakeSbom | None = None,
     ) -> None:
         self._scanner = scanner
         self._store = store
         self._timeout_s = timeout_s
         self._workspace = workspace
         self._path = path
+        self._take_sbom = take_sbom
         self._turn = asyncio.Semaphore(1)
 
     @property
@@ -167,12 +175,12 @@ class ScannerSource:
             content = await layout.get_manifest(_REPOSITORY, manifest)
             await layout.put_manifest(_REPOSITORY, _TAG, content)
             try:
-                report = await run(self._call(program, folder))
+                report = await run(self._call(program, folder, repository, manifest))
                 if not report.strip():
-                    raise EvidenceError(
-                        f"{self.name} ended well and wrote nothing",
-                        advice=f"See what {self.name} says of this image when it is run by hand.",
-                    )
+                    raise self._wrote("nothing")
+                if self._take_sbom is not None:
+                    sbom = await asyncio.to_thread(self._read, folder / _SBOM)
+                    self._take_sbom(repository, manifest, sbom)
             except PromotionError as error:
                 error.about(Subject(self._store.name, repository, digest=str(manifest)))
                 basket.note(manifest, "the scan failed", state=ScanState.FAILED, error=error)
@@ -206,16 +214,40 @@ class ScannerSource:
         with made as name:
             yield Path(name)
 
-    def _call(self, program: Path, folder: Path) -> Call:
+    def _read(self, path: Path) -> bytes:
+        """Read what the program wrote besides, no further than reports may go."""
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_SIZE_BYTES + 1)
+        except OSError as error:
+            raise self._wrote("no SBOM") from error
+        if len(content) > MAX_SIZE_BYTES:
+            raise self._wrote(f"an SBOM of more than {MAX_SIZE_BYTES} bytes")
+        return content
+
+    def _wrote(self, what: str) -> EvidenceError:
+        return EvidenceError(
+            f"{self.name} ended well and wrote {what}",
+            advice=f"See what {self.name} says of this image when it is run by hand.",
+        )
+
+    def _call(self, program: Path, folder: Path, repository: str, manifest: Digest) -> Call:
         scanner = self._scanner
         environment = environment_for(
             os.environ,
             prefixes=scanner.prefixes,
             names=ON_THE_NETWORK if scanner.needs_network else frozenset(),
         )
+        # Without a name of its own the SBOM has that of our folder.
+        sbom: tuple[str, ...] = ()
+        if self._take_sbom is not None:
+            sbom = (
+                *("-o", f"spdx-json={folder / _SBOM}"),
+                *("--source-name", repository, "--source-version", str(manifest)),
+            )
         return Call(
             program=program,
-            arguments=scanner.arguments(folder / _REPOSITORY),
+            arguments=(*scanner.arguments(folder / _REPOSITORY), *sbom),
             environment={**environment, **scanner.settings},
             folder=folder,
             timeout_s=self._timeout_s,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from image_promotion.policy.criteria.components import NO_COMPONENTS
 from image_promotion.policy.criteria.text import (
@@ -100,13 +101,9 @@ class _Survey:
     near: list[str] = field(default_factory=list)
     unlicensed: list[str] = field(default_factory=list)
     _listed: frozenset[str] = frozenset()
-    _stems: frozenset[str] = frozenset()
-    # By text: an image has some hundred of them, in thousands of combinations.
-    _answers: dict[str, tuple[bool, bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._listed = frozenset(read_expression(value).name for value in self.values)
-        self._stems = frozenset(stem_of(each) for each in self._listed)
 
     def add(self, licenses: tuple[str, ...], components: Iterable[Component]) -> None:
         """Look at the components under certain licenses."""
@@ -121,21 +118,7 @@ class _Survey:
             self.near += _labelled(components, near)
 
     def _answer(self, text: str) -> tuple[bool, bool]:
-        """Return whether a text is under a listed license, and whether under a near one.
-
-        A near one is not listed, and differs from one that is in "or later" or an exception.
-        """
-        answer = self._answers.get(text)
-        if answer is None:
-            expression = read_expression(text)
-            named = set(expression.licenses())
-            if self.wants_any:
-                is_under = not named.isdisjoint(self._listed)
-            else:
-                is_under = not expression.avoids(self._listed)
-            is_near = any(stem_of(each) in self._stems for each in named - self._listed)
-            answer = self._answers[text] = is_under, is_near
-        return answer
+        return _answer_of(text, self._listed, wants_any=self.wants_any)
 
     def words(self, total: int, *, names_unlicensed: bool) -> str:
         """Say what was found among so many components."""
@@ -153,6 +136,21 @@ class _Survey:
         if names_unlicensed and self.unlicensed:
             nameless += f": {_some(self.unlicensed)}"
         return "; ".join([*found, nameless])
+
+
+# By text: an image has some hundred of them in thousands of combinations, and images share them.
+@lru_cache(maxsize=16_384)
+def _answer_of(text: str, listed: frozenset[str], *, wants_any: bool) -> tuple[bool, bool]:
+    """Return whether a text is under a listed license, and whether under a near one.
+
+    A near one is not listed, and differs from one that is in "or later" or an exception.
+    """
+    expression = read_expression(text)
+    named = set(expression.licenses())
+    is_under = not (named.isdisjoint(listed) if wants_any else expression.avoids(listed))
+    others = named - listed
+    stems = {stem_of(each) for each in listed} if others else set()
+    return is_under, any(stem_of(each) in stems for each in others)
 
 
 def _labelled(components: Iterable[Component], texts: list[str]) -> Iterator[str]:

@@ -118,11 +118,11 @@ def _joined(
 ) -> Finding:
     """Return the finding of several: how many held, did not, and are unknown."""
     counts = [
-        f"{number} {words}"
-        for each, words in (
-            (Verdict.HELD, "hold"),
-            (Verdict.NOT_HELD, "do not hold"),
-            (Verdict.UNKNOWN, "unknown"),
+        f"{number} {one if number == 1 else several}"
+        for each, one, several in (
+            (Verdict.HELD, "holds", "hold"),
+            (Verdict.NOT_HELD, "does not hold", "do not hold"),
+            (Verdict.UNKNOWN, "is not known", "are not known"),
         )
         if (number := sum(finding.verdict is each for finding in findings))
     ]

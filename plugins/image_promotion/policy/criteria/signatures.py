@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from image_promotion.policy.criteria.text import SHOWN, listed, quoted, require_values, unknown
-from image_promotion.policy.criteria.verdict import Finding, Need, verdict_of
+from image_promotion.policy.criteria.verdict import Finding, Need, Verdict
 from image_promotion.policy.facts import ImageFacts, Signature
+
+NO_SIGNATURES = "no signature yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +36,32 @@ class SignedBy:
         return f"signed by {quoted(self.signers)}"
 
     def judge(self, facts: ImageFacts, now: datetime) -> Finding:  # noqa: ARG002 - the protocol's
-        """Look for a signature of one of them."""
+        """Look for a signature of one of them.
+
+        Where there is none the answer is not known: images are pushed before they are signed, so
+        that one may come at any moment.
+        """
         known = facts.signatures
-        if known is None:
-            why = facts.why_no_signatures or "no signatures looked at yet"
+        items = known.items if known else ()
+        theirs = _said(each for each in items if each.by in self.signers)
+        others = _said(each for each in items if each.by not in self.signers)
+        if not theirs:
+            why = facts.why_no_signatures or NO_SIGNATURES
+            if others:
+                by_others = f"{len(others)} by others: {listed(others[:SHOWN], len(others))}"
+                why = f"none by them; {by_others}" + (
+                    f"; {facts.why_no_signatures}" if facts.why_no_signatures else ""
+                )
             return unknown(self.describe(), self.describe(), why)
-        theirs = _said(each for each in known.items if each.by in self.signers)
-        others = _said(each for each in known.items if each.by not in self.signers)
-        found = (
-            f"{len(theirs)} by them: {listed(theirs[:SHOWN], len(theirs))}"
-            if theirs
-            else "none by them"
-        )
+        found = f"{len(theirs)} by them: {listed(theirs[:SHOWN], len(theirs))}"
         if others:
             found += f"; {len(others)} by others: {listed(others[:SHOWN], len(others))}"
-        elif not theirs:
-            found = f"no valid signature{': ' if facts.why_no_signatures else ''}"
-            found += facts.why_no_signatures
         return Finding(
             trigger=self.describe(),
-            verdict=verdict_of(bool(theirs)),
+            verdict=Verdict.HELD,
             expected=self.describe(),
             found=found,
-            source=known.source,
+            source=known.source if known else "",
             count=len(theirs),
             items=theirs[:SHOWN],
         )

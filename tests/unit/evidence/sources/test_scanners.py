@@ -218,3 +218,22 @@ async def test_without_a_folder_to_fetch_into_there_is_no_scan(
     with pytest.raises(EvidenceError) as failed:
         await scan(SYFT, store, tmp_path / "missing" / "folder", Image(REPOSITORY, image.digest))
     assert failed.value.retryable
+
+
+async def test_an_sbom_that_is_wanted_and_not_written_is_a_failed_scan(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    image = store.hold_image(REPOSITORY, b"layer")
+    write_program(tmp_path / "bin", "syft", READS_A_LAYOUT)
+    taken: list[bytes] = []
+    source = ScannerSource(
+        SYFT, store, path=str(tmp_path / "bin"), take_sbom=lambda *given: taken.append(given[2])
+    )
+
+    answer = await source.documents(Image(REPOSITORY, image.digest))
+
+    assert (answer.documents, taken) == ((), [])
+    (note,) = answer.notes
+    assert note.state is ScanState.FAILED
+    assert note.error is not None
+    assert note.error.attempted == "syft ended well and wrote no SBOM"

@@ -188,6 +188,8 @@ def test_a_signed_payload_of_another_type_signs_no_image() -> None:
         (base64(STRANGER.sign(simple_signing_payload(IMAGE))), Distrust.NOT_BY_SIGNER),
         (base64(KEY.sign(simple_signing_payload(IMAGE))) + "\n", Distrust.NOT_BY_SIGNER),
     ],
+    # A signature is another one each time, and processes that share the tests know them by name.
+    ids=["none", "no base64", "a stranger's", "with a line break"],
 )
 def test_a_payload_without_its_signature_does_not_count(signature: str, reason: Distrust) -> None:
     with pytest.raises(UntrustedEvidenceError) as refused:

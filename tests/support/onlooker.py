@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -19,14 +20,16 @@ PAUSE_S = 0.02
 """Between two looks, so that whoever is watched gets on too."""
 
 
-LOOK_TIMEOUT_S = 30.0
+LOOK_TIMEOUT_S = 300.0
+
+_LOOKS_AT_A_BROKEN_LINK = 100
 
 
 class HalfVisibleError(AssertionError):
     """A tag leads to content that is not there, or not whole."""
 
 
-class RawRegistry:
+class Onlooker:
     """One registry, read past every proxy; a context manager.
 
     Args:
@@ -38,7 +41,7 @@ class RawRegistry:
         # Loading the CAs of the machine takes longer than asking a registry that needs none.
         is_tls = url.startswith("https:")
         self._http = httpx.Client(
-            base_url=url, auth=auth, timeout=30, trust_env=False, verify=is_tls
+            base_url=url, auth=auth, timeout=60, trust_env=False, verify=is_tls
         )
 
     def __enter__(self) -> Self:
@@ -76,6 +79,10 @@ class RawRegistry:
         answer = self._http.get(f"/v2/{repository}/manifests/{reference}", headers=_ACCEPT)
         return answer.raise_for_status().content
 
+    def blob(self, repository: str, digest: str) -> bytes:
+        """Read the bytes of a blob."""
+        return self._http.get(f"/v2/{repository}/blobs/{digest}").raise_for_status().content
+
     def has_blob(self, repository: str, digest: str) -> bool:
         """Say whether a repository holds a blob."""
         head = self._http.head(f"/v2/{repository}/blobs/{digest}")
@@ -103,7 +110,7 @@ class RawRegistry:
         document = json.loads(content)
         for child in document.get("manifests", []):
             digest = child["digest"]
-            answer = self._http.get(f"/v2/{repository}/manifests/{digest}", headers=_ACCEPT)
+            answer = self._ask("GET", f"/v2/{repository}/manifests/{digest}")
             if answer.status_code != httpx.codes.OK or sha256(answer.content) != digest:
                 raise HalfVisibleError(f"{tag}: manifest {digest}: {answer.status_code}")
             self._check_parts(repository, answer.content, tag)
@@ -112,12 +119,25 @@ class RawRegistry:
                 self._check_blob(repository, blob["digest"], blob["size"], tag)
 
     def _check_blob(self, repository: str, digest: str, size_bytes: int, tag: str) -> None:
-        head = self._http.head(f"/v2/{repository}/blobs/{digest}")
+        head = self._ask("HEAD", f"/v2/{repository}/blobs/{digest}")
         found = head.headers.get("Content-Length")
         if head.status_code != httpx.codes.OK or found != str(size_bytes):
             raise HalfVisibleError(
                 f"{tag}: blob {digest}: {head.status_code}, {found} bytes instead of {size_bytes}"
             )
+
+    def _ask(self, method: str, path: str) -> httpx.Response:
+        """Ask again as long as the answer is 500, which says nothing of what is there.
+
+        When the same content is uploaded once more, CNCF distribution writes the file anew that
+        links it to the repository, and cannot read it while it is empty.
+        """
+        for _ in range(_LOOKS_AT_A_BROKEN_LINK):
+            answer = self._http.request(method, path, headers=_ACCEPT)
+            if answer.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
+                break
+            time.sleep(PAUSE_S)
+        return answer
 
 
 class Watch:
@@ -171,7 +191,7 @@ class Watch:
 
     def _look(self) -> None:
         try:
-            with RawRegistry(self._url) as registry:
+            with Onlooker(self._url) as registry:
                 while not self._stop.wait(self._pause_s):
                     visible = registry.visible(self._repository)
                     self.looks += 1
