@@ -39,12 +39,34 @@ def environment(job: Job, plugins: Path | None) -> Mapping[str, str]:
     Returns:
         The variables: two connections, the ledger, and the folder.
     """
-    found = {} if plugins is None else {"PYTHONPATH": str(plugins)}
-    return found | {
+    return python(plugins) | {
         "AIRFLOW_CONN_BENCHMARK_SOURCE": _connection(job.source),
         "AIRFLOW_CONN_BENCHMARK_TARGET": _connection(job.target),
         "IMAGE_PROMOTION_LEDGER": f"sqlite:///{job.folder / 'ledger.db'}",
     }
+
+
+def python(plugins: Path | None) -> dict[str, str]:
+    """Give the environment that Python needs.
+
+    Args:
+        plugins: A folder with another version of the package; None for the installed one.
+
+    Returns:
+        The variables. Compiled modules are kept, as with any installed program.
+    """
+    found = {} if plugins is None else {"PYTHONPATH": str(plugins)}
+    return found | {"PYTHONDONTWRITEBYTECODE": ""}
+
+
+def start() -> list[str]:
+    """Give the command line that loads what a run needs, as a run does, and does nothing."""
+    load = "with loaded_for_good(): import image_promotion.cli.commands"
+    return [
+        sys.executable,
+        "-c",
+        f"from image_promotion.cli.loading import loaded_for_good\n{load}",
+    ]
 
 
 def make_ledger(file: Path) -> None:

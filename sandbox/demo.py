@@ -30,6 +30,7 @@ import httpx
 from sandbox.airflow_process import AirflowProcess, AirflowRequestError, AirflowUnavailableError
 from sandbox.image_pusher import PushedImage, PushRefusedError
 from sandbox.registry_process import RegistryProcess, RegistryUnavailableError
+from sandbox.sample_evidence import EVIDENCE_REPOSITORY, fill_with_evidence
 from sandbox.sample_images import DEV_REPOSITORY, fill_dev_registry
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -180,6 +181,8 @@ class _Demo:
                 )
 
         fill_dev_registry(dev.url, on_progress)
+        scanned = fill_with_evidence(dev.url)
+        self._say(f"{len(scanned)} images of {EVIDENCE_REPOSITORY} are there, some with reports")
 
     def _run_policy(self, airflow: AirflowProcess) -> bool:
         """Run the policy's DAG; tell whether its runs succeeded."""

@@ -3,6 +3,9 @@
 Everything passes, piece by piece, until a rule matches a request; then its fault happens. What has
 passed is remembered in order. URLs that lead to the registry are turned back to the proxy, so that
 uploads stay in it. It speaks plain HTTP on both sides.
+
+Connections can be broken before any request: refused by the system, since nobody listens, or reset
+as soon as they are made.
 """
 
 from __future__ import annotations
@@ -12,12 +15,13 @@ import io
 import re
 import socket
 import socketserver
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from sandbox.faults import BrokenOffError, Fault, Head
@@ -26,6 +30,9 @@ from sandbox.ports import LOOPBACK
 _PIECE_BYTES = 64 * 1024
 _LONGEST_LINE = 64 * 1024
 _REGISTRY_TIMEOUT_S = 60.0
+
+# Close with a reset (RST) and not with an end (FIN): socket(7), SO_LINGER with a timeout of 0.
+_RESET = struct.pack("ii", 1, 0)
 
 # RFC 9110, "Connection": these concern one connection only. Host is written anew for the registry.
 _NOT_PASSED_ON = frozenset(
@@ -83,15 +90,20 @@ class FaultProxy:
 
     Args:
         registry_url: Where requests are passed on to: ``http://host:port``.
+        keeps_connections: Whether a connection serves more than one request; if not, each answer
+            says so and is the connection's last.
 
     Raises:
         ValueError: The URL is not plain HTTP.
     """
 
-    def __init__(self, registry_url: str) -> None:
+    def __init__(self, registry_url: str, *, keeps_connections: bool = True) -> None:
         if not registry_url.startswith("http://"):
             raise ValueError(f"{registry_url} is not reached by plain HTTP")
         self.registry_url = registry_url.rstrip("/")
+        self.keeps_connections = keeps_connections
+        self._resets: set[int] = set()
+        self._connections = 0
         self._rules: list[_Rule] = []
         self._exchanges: list[Exchange] = []
         self._lock = threading.Lock()
@@ -137,12 +149,31 @@ class FaultProxy:
             self._rules.append(_Rule(method, re.compile(target), fault, skip, times))
         return self
 
+    def refuse_connections(self) -> None:
+        """Listen no longer, so that the system refuses new connections; those there are stay."""
+        self._server.refuse()
+
+    def take_connections(self) -> None:
+        """Listen again, at the same port."""
+        self._server.listen()
+
+    def reset_connection(self, *, skip: int = 0) -> None:
+        """Plan that a connection is reset as soon as it is made.
+
+        Args:
+            skip: How many new connections are let in before.
+        """
+        with self._lock:
+            self._resets.add(self._connections + skip)
+
     def heal(self) -> None:
         """Forget all rules and release what is held; from now on everything passes."""
         with self._lock:
             rules, self._rules = self._rules, []
+            self._resets.clear()
         for rule in rules:
             rule.fault.release()
+        self.take_connections()
 
     def forget(self) -> None:
         """Forget which requests have come."""
@@ -165,6 +196,16 @@ class FaultProxy:
         self._server.hang_up()
         self._server.server_close()
 
+    def is_let_in(self) -> bool:
+        """Count a connection, and say whether it may stay."""
+        with self._lock:
+            number = self._connections
+            self._connections += 1
+            if number not in self._resets:
+                return True
+            self._resets.remove(number)
+            return False
+
     def arrived(self, exchange: Exchange) -> Fault:
         """Note a request and give what happens to it."""
         with self._lock:
@@ -181,12 +222,47 @@ class _Server(socketserver.ThreadingTCPServer):
 
     daemon_threads = False  # so that server_close waits for the threads
     request_queue_size = 128
+    allow_reuse_address = True
 
     def __init__(self, proxy: FaultProxy) -> None:
+        self._listens = threading.Event()
         super().__init__((LOOPBACK, 0), _Connection)
         self.proxy = proxy
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._listens.set()
+
+    def server_bind(self) -> None:
+        """Take a free port by its number: the kernel takes back one that it chose itself.
+
+        A socket that no longer listens keeps a port that it asked for, so nobody else gets it.
+        """
+        with socket.socket() as finder:
+            finder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            finder.bind(self.server_address)
+            self.server_address = finder.getsockname()
+            super().server_bind()
+
+    def refuse(self) -> None:
+        self._listens.clear()
+        self.socket.shutdown(socket.SHUT_RDWR)  # Linux: it listens no more, and stays bound
+
+    def listen(self) -> None:
+        if not self._listens.is_set():
+            self.socket.listen(self.request_queue_size)
+            self._listens.set()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection, or raise OSError, which makes the server wait for the next one."""
+        if not self._listens.is_set():
+            self._listens.wait()  # poll() would not
+            raise OSError("it has just begun to listen again")
+        connection, address = super().get_request()
+        if not self.proxy.is_let_in():
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            connection.close()
+            raise ConnectionResetError
+        return connection, address
 
     def opened(self, connection: socket.socket) -> None:
         with self._lock:
@@ -233,6 +309,8 @@ class _Connection(socketserver.StreamRequestHandler):
             self._answer(exchange, head, iter([body]))
         else:
             self._pass_on(exchange, headers, fault)
+        if not self.server.proxy.keeps_connections:
+            return False
         return str(headers.get("Connection", "")).lower() != "close"
 
     def _pass_on(self, exchange: Exchange, headers: http.client.HTTPMessage, fault: Fault) -> None:
@@ -275,6 +353,8 @@ class _Connection(socketserver.StreamRequestHandler):
         has_no_body = exchange.method == "HEAD" or head.status in {204, 304}
         is_chunked = "content-length" not in names and not has_no_body
         fields = [*head.headers, *([("Transfer-Encoding", "chunked")] if is_chunked else [])]
+        if not self.server.proxy.keeps_connections:
+            fields.append(("Connection", "close"))
         lines = [f"HTTP/1.1 {head.status} {http.client.responses.get(head.status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in fields]
         exchange.status = head.status

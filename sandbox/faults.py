@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-_HOLD_TIMEOUT_S = 120.0
+_HOLD_TIMEOUT_S = 600.0
 
 
 class BrokenOffError(ConnectionError):
@@ -175,7 +175,7 @@ class Hold(Fault):
         self._released = threading.Event()
         self._is_dropped = False
 
-    def wait(self, timeout_s: float = 30.0) -> None:
+    def wait(self, timeout_s: float = 120.0) -> None:
         """Wait until a request is held that no call before was about.
 
         Args:

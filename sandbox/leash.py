@@ -48,7 +48,7 @@ exec "$@" 3<&-
 """
 
 
-_LAST_WAIT_S = 5.0
+_LAST_WAIT_S = 30.0
 
 
 class LeashedProcess:

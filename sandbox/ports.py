@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LOOPBACK = "127.0.0.1"
 
@@ -14,8 +16,9 @@ _lock = threading.Lock()
 def free_port() -> int:
     """Find a port of 127.0.0.1 that nobody listens on.
 
-    Somebody else may take it before the caller does, so a caller still has to cope with a program
-    that cannot bind; two callers in one process never get the same port.
+    Somebody else may take it before the caller does, another process of the tests for instance, so
+    a caller still has to cope with a program that cannot bind; two callers in one process never get
+    the same port.
 
     Returns:
         The port's number.
@@ -36,3 +39,16 @@ def is_free(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """Hold a port of 127.0.0.1 at which nobody listens, and nobody will.
+
+    Yields:
+        The port's number; connections to it are refused as long as the context is open.
+    """
+    with socket.socket() as holder:
+        holder.bind((LOOPBACK, 0))
+        port: int = holder.getsockname()[1]
+        yield port

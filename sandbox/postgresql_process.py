@@ -7,7 +7,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,13 +17,15 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
+from sandbox.ports import LOOPBACK, free_port
+
 USER = "promotion"
 """The superuser of the server; the password is made anew for each."""
 
 _DEBIAN_FOLDER = Path("/usr/lib/postgresql")
 _ADVICE = "install it (Debian: apt-get install postgresql), or put its initdb and postgres on PATH"
-_START_TIMEOUT_S = 30.0
-_STOP_TIMEOUT_S = 15.0
+_START_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 60.0
 _ATTEMPTS = 3
 
 
@@ -87,7 +88,7 @@ class PostgresqlProcess:
         try:
             _make_cluster(programs, folder, password)
             for _ in range(_ATTEMPTS):
-                port = _free_port()
+                port = free_port()
                 server = cls(_start_server(programs, folder, port), folder, port, password)
                 if server._wait_until_ready():
                     return server
@@ -182,7 +183,7 @@ def _start_server(programs: Path, folder: Path, port: int) -> subprocess.Popen[b
                 programs / "postgres",
                 *("-D", folder / "data"),
                 *("-p", str(port)),
-                *("-c", "listen_addresses=127.0.0.1"),
+                *("-c", f"listen_addresses={LOOPBACK}"),
                 *("-c", "unix_socket_directories="),
                 *("-c", "fsync=off"),  # a crash of the machine may take what is only a test's
             ],
@@ -209,9 +210,3 @@ def _account() -> pwd.struct_passwd | None:
     raise PostgresqlUnavailableError(
         "PostgreSQL does not run as root, and there is no user postgres or nobody to run it as"
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -32,9 +32,9 @@ _ADVICE = (
     "or put the program `registry` of CNCF distribution on PATH"
 )
 _ATTEMPTS = 4
-_START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 120.0
 _POLL_INTERVAL_S = 0.01
-_ANSWER_TIMEOUT_S = 2.0
+_ANSWER_TIMEOUT_S = 10.0
 _LOG_TAIL_LINES = 20
 _BCRYPT_COST = 4  # the least there is: these passwords guard nothing, and each request pays for it
 

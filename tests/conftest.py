@@ -27,6 +27,8 @@ os.environ |= {
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    # Registries, which are Go, spend half of their time on collecting garbage from a few megabytes.
+    "GOGC": "1000",
 }
 
-pytest_plugins = ["tests.support.airflow_server"]
+pytest_plugins = ["tests.support.airflow_server", "tests.support.distribution"]

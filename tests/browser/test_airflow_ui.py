@@ -6,25 +6,27 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.support.airflow_pages import launch, open_run, sign_in
 from tests.support.airflow_server import USER, WEBSITE, FinishedRun, RunningAirflow
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def signed_in(airflow: RunningAirflow) -> Iterator[BrowserContext]:
+    """The browser of somebody who has signed in."""
     with sync_playwright() as playwright:
         chromium = launch(playwright)
-        yield chromium
+        context = chromium.new_context(viewport={"width": 1500, "height": 960})
+        sign_in(context.new_page(), airflow.process)
+        yield context
         chromium.close()
 
 
 @pytest.fixture
-def page(browser: Browser, airflow: RunningAirflow) -> Iterator[Page]:
-    """A page of somebody who is logged in."""
-    page = browser.new_page(viewport={"width": 1500, "height": 960})
-    sign_in(page, airflow.process)
+def page(signed_in: BrowserContext) -> Iterator[Page]:
+    """An empty page of theirs."""
+    page = signed_in.new_page()
     yield page
     page.close()
 

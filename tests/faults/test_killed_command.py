@@ -15,8 +15,8 @@ from sandbox.faults import Hold
 from sandbox.image_layers import sha256
 from sandbox.image_pusher import PushedImage
 from tests.support.command import PromotionCommand
+from tests.support.onlooker import Watch
 from tests.support.passage import WAY, Passage
-from tests.support.raw_registry import Watch
 
 TAG = "1.4-stable"
 
@@ -106,7 +106,7 @@ def test_killed_between_any_two_stages_it_is_completed_by_the_next_run_and_promo
 
     with Watch(passage.qa.url, passage.target_repository) as watch:
         with PromotionCommand(passage, ledger_url, tmp_path) as first:
-            hold.wait()
+            first.reach(hold)
             first.kill()
         (promotion,) = passage.promotions()
         assert promotion.state is moment.stands
@@ -132,7 +132,7 @@ def test_killed_at_each_of_these_moments_it_is_completed_by_the_last_run_and_pro
         for moment in MOMENTS.values():
             hold = hold_at(moment, passage, image)
             with PromotionCommand(passage, ledger_url, tmp_path) as command:
-                hold.wait()
+                command.reach(hold)
                 command.kill()
             hold.drop()
             (promotion,) = passage.promotions()
@@ -191,7 +191,7 @@ def test_of_two_runs_at_once_the_second_finishes_what_the_first_began_and_neithe
         Watch(passage.qa.url, passage.target_repository) as watch,
         PromotionCommand(passage, ledger_url, folders[0]) as first,
     ):
-        hold.wait()
+        first.reach(hold)
         with PromotionCommand(passage, ledger_url, folders[1]) as second:
             assert second.wait() == 0, second.output
         hold.release()
@@ -218,8 +218,8 @@ def test_two_runs_that_begin_together_promote_each_image_once(
         PromotionCommand(passage, ledger_url, folders[0]) as first,
         PromotionCommand(passage, ledger_url, folders[1]) as second,
     ):
-        hold.wait()
-        hold.wait()
+        first.reach(hold)
+        second.reach(hold)
         hold.release()
         assert (first.wait(), second.wait()) == (0, 0), first.output + second.output
 

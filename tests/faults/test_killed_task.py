@@ -1,7 +1,7 @@
 """Airflow's own task processes killed at their worst moments; Airflow's own retry completes.
 
-One Airflow runs one policy for each moment, all at once, so that the pause before a retry is waited
-for once.
+The Airflow that other tests use too runs one policy for each moment, all at once, so that the pause
+before a retry is waited for once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,22 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import State
-from sandbox.airflow_process import AirflowProcess
 from sandbox.fault_proxy import FaultProxy
 from sandbox.faults import Hold
 from sandbox.image_pusher import PushedImage
 from sandbox.registry_process import RegistryProcess
-from tests.conftest import PROJECT
+from tests.support.airflow_server import RunningAirflow
+from tests.support.onlooker import Watch
 from tests.support.passage import WAY, Passage
-from tests.support.raw_registry import Watch
 
 TAG = "1.4-stable"
-DEADLINE_S = 150.0
-POLL_INTERVAL_S = 0.2
+CONNECTIONS = ("dev_by_proxy", "qa_by_proxy")
+DEADLINE_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class Line:
     moment: Moment
     passage: Passage
     image: PushedImage
-    run_path: str = ""
+    run_id: str = ""
 
     @property
     def dag_id(self) -> str:
@@ -105,16 +102,18 @@ def moments() -> list[Moment]:
 
 
 @pytest.fixture
-def lines(dev: RegistryProcess, qa: RegistryProcess, ledger_url: str) -> Iterator[list[Line]]:
-    """A policy for each moment, between the same two proxies."""
+def lines(
+    airflow: RunningAirflow, dev: RegistryProcess, qa: RegistryProcess
+) -> Iterator[list[Line]]:
+    """A policy for each moment, between the same two proxies; Airflow has them all."""
     with (
-        Ledger.open(ledger_url) as ledger,
+        Ledger.open(airflow.ledger_url) as ledger,
         FaultProxy(dev.url) as source,
         FaultProxy(qa.url) as target,
     ):
         planned = []
         for moment in moments():
-            passage = Passage(dev, qa, source, target, ledger)
+            passage = Passage(dev, qa, source, target, ledger, CONNECTIONS)
             passage.push("1.5-rc1")
             image = passage.push_index(TAG)
             layer = image.children[0].blobs[1].digest
@@ -125,49 +124,16 @@ def lines(dev: RegistryProcess, qa: RegistryProcess, ledger_url: str) -> Iterato
             pattern = f"/v2/{repository}{moment.target.replace('LAYER', layer)}"
             proxy.on(moment.method, pattern, moment.hold, skip=skip)
             planned.append(Line(moment, passage, image))
+        for connection_id, url in planned[0].passage.urls.items():
+            airflow.add_connection(connection_id, url)
+        for line in planned:
+            airflow.add_policy(line.dag_id, json.loads(line.passage.policy().document()))
         yield planned
 
 
-@pytest.fixture
-def airflow(lines: list[Line], ledger_url: str, tmp_path: Path) -> Iterator[AirflowProcess]:
-    """A real Airflow with these policies and nothing else."""
-    policies = tmp_path / "policies"
-    policies.mkdir()
-    for line in lines:
-        document = json.loads(line.passage.policy().document())
-        (policies / f"{line.dag_id}.yaml").write_text(yaml.safe_dump(document))
-    with AirflowProcess.start(
-        tmp_path / "airflow",
-        project=PROJECT,
-        policies=policies,
-        environment={"IMAGE_PROMOTION_LEDGER": ledger_url},
-        connections={
-            connection_id: {"conn_type": "container_registry", "host": url}
-            for connection_id, url in lines[0].passage.urls.items()
-        },
-    ) as started:
-        yield started
-
-
-def wait_until_it_has_ended(airflow: AirflowProcess, line: Line) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while airflow.request("GET", line.run_path)["state"] in {"queued", "running"}:
-        assert time.monotonic() < deadline, airflow.request("GET", f"{line.run_path}/taskInstances")
-        time.sleep(POLL_INTERVAL_S)
-
-
-def start_run(airflow: AirflowProcess, line: Line) -> None:
-    airflow.request("PATCH", f"/api/v2/dags/{line.dag_id}", {"is_paused": False})
-    path = f"/api/v2/dags/{line.dag_id}/dagRuns"
-    run = airflow.request("POST", path, {"logical_date": None})
-    line.run_path = f"{path}/{run['dag_run_id']}"
-
-
-def instance(airflow: AirflowProcess, line: Line) -> Mapping[str, Any]:
+def instance(airflow: RunningAirflow, line: Line) -> Mapping[str, Any]:
     """The task instance that is killed, as Airflow's API shows it."""
-    found = airflow.request("GET", f"{line.run_path}/taskInstances?limit=100")
-    instances: list[Mapping[str, Any]] = found["task_instances"]
-    (one,) = [each for each in instances if each["task_id"] == line.moment.task_id]
+    (one,) = airflow.tasks(line.dag_id, line.run_id, line.moment.task_id)
     return one
 
 
@@ -179,9 +145,8 @@ def kill_process_of(task: Mapping[str, Any]) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.timeout(400)
 def test_a_killed_task_is_tried_again_by_airflow_and_the_image_is_promoted_once(
-    airflow: AirflowProcess, lines: list[Line]
+    airflow: RunningAirflow, lines: list[Line]
 ) -> None:
     with ExitStack() as watching:
         watches = [
@@ -191,7 +156,7 @@ def test_a_killed_task_is_tried_again_by_airflow_and_the_image_is_promoted_once(
             for line in lines
         ]
         for line in lines:
-            start_run(airflow, line)
+            line.run_id = airflow.trigger(line.dag_id)
         for line in lines:
             line.moment.hold.wait(DEADLINE_S)
             task = instance(airflow, line)
@@ -202,11 +167,10 @@ def test_a_killed_task_is_tried_again_by_airflow_and_the_image_is_promoted_once(
             tagged = {TAG: line.image.digest} if line.moment.is_tagged else {}
             assert line.passage.visible() == tagged
             line.moment.hold.release()
-        for line in lines:
-            wait_until_it_has_ended(airflow, line)
+        ended = [airflow.wait(line.dag_id, line.run_id) for line in lines]
 
+    assert ended == ["success"] * len(lines)
     for line, watch in zip(lines, watches, strict=True):
-        assert airflow.request("GET", line.run_path)["state"] == "success"
         task = instance(airflow, line)
         assert (task["state"], task["try_number"]) == ("success", 2)
         (promotion,) = line.passage.promotions()

@@ -17,8 +17,8 @@ from image_promotion.ledger.records import State
 from sandbox.faults import Answer, Corrupt, CutAnswer, Disconnect, Fault, ReplaceHeaders, Shorten
 from sandbox.image_layers import sha256
 from sandbox.image_pusher import PushedImage
+from tests.support.onlooker import Onlooker
 from tests.support.passage import WAY, Passage
-from tests.support.raw_registry import RawRegistry
 
 WEB_PAGE = Answer(200, b"<!DOCTYPE html><title>Welcome</title>", {"Content-Type": "text/html"})
 NOTHING_LISTENS_THERE = "http://127.0.0.1:1"
@@ -191,7 +191,7 @@ async def test_a_blob_that_is_not_its_digests_never_arrives(passage: Passage, fa
     assert error.subject.registry == passage.source.host
     assert error.subject.digest == layer_of(image)
     assert passage.visible() == {"1.5-stable": other.digest}
-    with RawRegistry(passage.qa.url) as target:
+    with Onlooker(passage.qa.url) as target:
         assert not target.has_blob(passage.target_repository, layer_of(image))
     await passage.completes(image, other)
 

@@ -12,8 +12,8 @@ from image_promotion.policy.model import Policy
 from image_promotion.promotion.reporting import RunReport
 from sandbox.faults import Hold
 from sandbox.image_pusher import PushedImage
+from tests.support.onlooker import Onlooker, Watch
 from tests.support.passage import WAY, Passage
-from tests.support.raw_registry import RawRegistry, Watch
 
 
 @asynccontextmanager
@@ -64,7 +64,7 @@ async def test_a_tag_that_is_deleted_after_the_decision_is_superseded(passage: P
     image = passage.push("1.4-stable")
 
     async with while_it_is_copied(passage, image) as report_of:
-        with RawRegistry(passage.dev.url) as source:
+        with Onlooker(passage.dev.url) as source:
             source.delete_tag(passage.source_repository, "1.4-stable")
 
     report = report_of()
@@ -88,7 +88,7 @@ async def test_a_taken_target_tag_is_a_conflict_before_anything_is_copied(
     assert f"holds {taken}; existing_tag: fail" in problem
     assert nothing_was_copied(passage)
     assert passage.visible() == {"1.4-stable": taken}
-    with RawRegistry(passage.qa.url) as target:
+    with Onlooker(passage.qa.url) as target:
         target.delete_tag(passage.target_repository, "1.4-stable")
     await passage.completes(image)
 
@@ -160,7 +160,7 @@ async def test_a_target_tag_taken_after_the_decision_fails_the_promotion(passage
     assert not error.retryable
     assert [each.failed_in for each in report_of().promotions] == [State.COPIED]
     assert passage.visible() == {"1.4-stable": taken}
-    with RawRegistry(passage.qa.url) as target:
+    with Onlooker(passage.qa.url) as target:
         target.delete_tag(passage.target_repository, "1.4-stable")
     await passage.completes(image, policy=policy)
 
@@ -214,7 +214,7 @@ async def test_two_images_that_want_one_target_tag_are_a_conflict_and_the_others
     read = " ".join(passage.source.lines())
     assert stable.blobs[1].digest not in read
     assert gold.blobs[1].digest not in read
-    with RawRegistry(passage.dev.url) as source:
+    with Onlooker(passage.dev.url) as source:
         source.delete_tag(passage.source_repository, "1.4-gold")
     assert (await passage.run(policy)).problems == ()
     assert passage.visible() == {"1.4": stable.digest, "1.5": other.digest}

@@ -20,8 +20,8 @@ from image_promotion.registry.retry import DEFAULT_RULES
 from sandbox.faults import Answer, CutRequest, Disconnect, Fault, LoseAnswer, ReplaceHeaders
 from sandbox.image_layers import sha256
 from sandbox.image_pusher import PushedImage
+from tests.support.onlooker import Watch
 from tests.support.passage import WAY, Passage
-from tests.support.raw_registry import Watch
 
 NOTHING_LISTENS_THERE = "http://127.0.0.1:1"
 WEB_PAGE = Answer(200, b"<html>welcome</html>", {"Content-Type": "text/html"})

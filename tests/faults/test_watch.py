@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from sandbox.image_pusher import PushedImage
+from tests.support.onlooker import HalfVisibleError, Onlooker, Watch
 from tests.support.passage import Passage
-from tests.support.raw_registry import HalfVisibleError, RawRegistry, Watch
 
 TAG = "1.4-stable"
 
@@ -27,7 +27,7 @@ def part_of(image: PushedImage, part: str) -> tuple[str, str]:
 @pytest.mark.parametrize("part", ["image", "configuration", "layer"])
 def test_it_sees_that_a_part_of_an_image_is_missing(passage: Passage, part: str) -> None:
     image = passage.push_index(TAG)
-    with RawRegistry(passage.dev.url) as registry:
+    with Onlooker(passage.dev.url) as registry:
         assert registry.visible(passage.source_repository) == {TAG: image.digest}
         lose(passage, *part_of(image, part))
         with pytest.raises(HalfVisibleError, match=TAG):

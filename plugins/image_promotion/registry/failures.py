@@ -324,12 +324,13 @@ _STATUSES_IN_WORDS: Mapping[int, str] = {
     HTTPStatus.GATEWAY_TIMEOUT: "the gateway in front of it waited too long for it",
 }
 
-# In this order: a certificate that is refused is also an OSError, and a timeout may wrap anything.
+# In this order: a proxy may be what refuses, a refused certificate is also an OSError, and a
+# timeout may wrap anything.
 _CAUSES_BY_KIND: tuple[tuple[type[BaseException], Cause], ...] = (
+    (httpx.ProxyError, Cause.PROXY),
     (ssl.SSLCertVerificationError, Cause.CERTIFICATE),
     (socket.gaierror, Cause.NAME_NOT_FOUND),
     (ConnectionRefusedError, Cause.REFUSED),
-    (httpx.ProxyError, Cause.PROXY),
     (httpx.TimeoutException, Cause.TIMED_OUT),
 )
 

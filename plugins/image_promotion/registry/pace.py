@@ -10,11 +10,13 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 _SHORTEST_PAUSE_S = 0.002
 """What would be a shorter pause is owed, and waited for together with the next one."""
+
+_LARGEST_PART_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,21 @@ class Pacer:
         start_s = max(self._clock(), self._next_request_s)
         self._next_request_s = start_s + 1 / self._pace.requests_per_second
         await self._wait_until(start_s)
+
+    def cut(self, piece: bytes) -> Iterator[bytes]:
+        """Cut a piece into parts, none of which should pass at once with another one.
+
+        Args:
+            piece: Some bytes.
+
+        Yields:
+            The parts; the whole piece where any number of bytes may pass.
+        """
+        if self._pace.bytes_per_second is None or len(piece) <= _LARGEST_PART_BYTES:
+            yield piece
+            return
+        for start in range(0, len(piece), _LARGEST_PART_BYTES):
+            yield piece[start : start + _LARGEST_PART_BYTES]
 
     async def before_bytes(self, size_bytes: int) -> None:
         """Wait until so many bytes more may pass."""

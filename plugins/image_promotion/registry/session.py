@@ -8,13 +8,12 @@ it does to a request it does in one pass, and no request may get round a part of
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from http import HTTPStatus
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
@@ -31,11 +30,11 @@ from image_promotion.registry.failures import (
     Attempt,
     from_exception,
     from_response,
-    redacted,
     violation,
 )
 from image_promotion.registry.pace import NO_LIMIT, AdaptiveLimit, Pace, Pacer
 from image_promotion.registry.retry import Persistence, RetryRules
+from image_promotion.registry.transport import PooledTransport
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
@@ -45,21 +44,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 # httpx documents four roots of errors; a TLS connection that breaks later on is not among them.
 _FAILURES = (*HTTPX_ERRORS, ssl.SSLError)
-
-# Given with each request, since httpx would otherwise use a login written in a stranger's URL.
-_NO_AUTH = httpx.Auth()
-
-
-def _without_query_values(record: logging.LogRecord) -> bool:
-    """Redact the URLs in httpx's log of requests: signed ones let anybody in who reads them."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            redacted(value) if isinstance(value, httpx.URL) else value for value in record.args
-        )
-    return True
-
-
-logging.getLogger("httpx").addFilter(_without_query_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +129,19 @@ class Session:
         # must not hold the place that this one needs.
         self._at_once = AdaptiveLimit(connections)
         self.authorizer = Authorizer(endpoint, self._ask_token_service)
-        self._http = httpx.AsyncClient(
-            verify=tls.context_for(endpoint),
-            headers={"User-Agent": _user_agent(), "Accept-Encoding": "identity"},
-            # Waiting for a connection of our own pool is no failure, however long it takes.
-            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        self._fields = {
+            "User-Agent": _user_agent(),
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+        }
+        if self._root.scheme == "https" or endpoint.ca_certificate is not None:
+            tls.context_for(endpoint)  # what cannot be read is said now
+        # The only line that knows who makes the connections.
+        self._transport: httpx.AsyncBaseTransport = PooledTransport(
+            tls=partial(tls.context_for, endpoint),
+            connections=connections,
             # The proxy of the environment is for the world outside of this machine.
-            trust_env=not is_loopback(self._root),
-            # None are kept: registries that also have web pages take whoever sends one for a
-            # browser, and want from it what only browsers have.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            uses_proxies=not is_loopback(self._root),
         )
 
     def url(self, path: str, **query: str) -> httpx.URL:
@@ -165,7 +151,9 @@ class Session:
             path: From the root on, such as ``/v2/``.
             query: Parameters.
         """
-        return self._root.copy_with(path=path, params=query or None)
+        if query:
+            return self._root.copy_with(path=path, params=query)
+        return self._root.copy_with(path=path)
 
     def located(self, attempt: Attempt, location: str, status: int) -> httpx.URL:
         """Read where an answer says that something of this registry is.
@@ -252,12 +240,14 @@ class Session:
     async def aclose(self) -> None:
         """Close the connections."""
         await self.authorizer.aclose()
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def _paced(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         async for piece in pieces:
-            await self._pacer.before_bytes(len(piece))
-            yield piece
+            # In small ones, where there is a limit: a second's worth must not go at once.
+            for part in self._pacer.cut(piece):
+                await self._pacer.before_bytes(len(part))
+                yield part
 
     async def _respond(
         self, request: Request, content: AsyncIterator[bytes] | None
@@ -372,19 +362,19 @@ class Session:
         content: AsyncIterator[bytes] | None,
         authorization: str | None,
     ) -> httpx.Response:
-        headers = dict(request.headers)
+        headers = {**self._fields, **request.headers}
         if authorization is not None:
             headers["Authorization"] = authorization
         await self._pacer.before_request()
         try:
-            message = self._http.build_request(
+            message = httpx.Request(
                 attempt.method,
                 attempt.url,
                 headers=headers,
                 content=(request.content or None) if content is None else content,
-                timeout=httpx.Timeout(request.read_timeout_s, connect=CONNECT_TIMEOUT_S, pool=None),
+                extensions={"timeout": _timeouts(request.read_timeout_s)},
             )
-            return await self._http.send(message, auth=_NO_AUTH, stream=True)
+            return await self._transport.handle_async_request(message)
         except _FAILURES as error:
             raise from_exception(error, attempt) from error
 
@@ -443,6 +433,17 @@ async def _pieces(response: httpx.Response, attempt: Attempt) -> AsyncGenerator[
         raise from_exception(error, attempt) from error
 
 
+def _timeouts(read_timeout_s: float) -> dict[str, float | None]:
+    return {
+        "connect": CONNECT_TIMEOUT_S,
+        "read": read_timeout_s,
+        "write": read_timeout_s,
+        # Waiting for a connection of our own pool is no failure, however long it takes.
+        "pool": None,
+    }
+
+
+@cache
 def _user_agent() -> str:
     try:
         return f"image-promotion/{version('image-promotion')}"

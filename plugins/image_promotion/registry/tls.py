@@ -45,6 +45,7 @@ def context_for(endpoint: RegistryEndpoint) -> ssl.SSLContext:
 @lru_cache(maxsize=8)
 def _context(ca_certificate: str | None, *, skips: bool) -> ssl.SSLContext:
     context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
     if ca_certificate is not None:
         context.load_verify_locations(cadata=ca_certificate)
     if skips:

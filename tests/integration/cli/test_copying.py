@@ -383,8 +383,10 @@ def test_an_interrupted_copy_says_so(place: Workplace, number: signal.Signals) -
     place.push("1", "one")
     with SilentListener() as silent:
         host = silent.url.partition("://")[2]
+        places = [at(place.source, f"{SOURCE}:1"), f"{host}/{TARGET}"]
         process = subprocess.Popen(
-            [PROMOTION, "copy", at(place.source, f"{SOURCE}:1"), f"{host}/{TARGET}"],
+            # Whoever runs the tests may be deaf to Ctrl-C.
+            ["env", "--default-signal=INT", PROMOTION, "copy", *places],
             env=place.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -15,6 +15,7 @@ from tests.support.ledger_story import Story
 from tests.unit.ledger.test_aims import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_concurrency import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_decisions import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_evidence import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_history import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_observations import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_promotions import *  # noqa: F403 - collected from here again

@@ -14,7 +14,7 @@ from image_promotion.registry.endpoint import RegistryEndpoint, RegistryType
 from image_promotion.registry.probing import probe
 from sandbox.certificates import CertificateAuthority
 from sandbox.image_layers import noise_layer
-from sandbox.ports import free_port
+from sandbox.ports import refusing_port
 from sandbox.registry_process import RegistryProcess
 from sandbox.sample_images import push_image
 from sandbox.token_service import EVERYTHING, PULL, PUSH, TokenService, User
@@ -91,8 +91,8 @@ async def test_a_name_that_does_not_exist_is_a_matter_of_dns(
 
 
 async def test_a_port_where_nobody_listens_refuses() -> None:
-    port = free_port()
-    result = await probe(RegistryEndpoint("c", f"http://127.0.0.1:{port}"))
+    with refusing_port() as port:
+        result = await probe(RegistryEndpoint("c", f"http://127.0.0.1:{port}"))
     assert not result.ok
     assert f"127.0.0.1:{port} refuses the connection" in result.message
 

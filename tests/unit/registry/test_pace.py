@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_promotion.registry.pace import AdaptiveLimit, Pace, Pacer
+from image_promotion.registry.pace import NO_LIMIT, AdaptiveLimit, Pace, Pacer
 
 
 class Clock:
@@ -162,3 +162,11 @@ async def test_nobody_is_forgotten_however_the_limit_changes() -> None:
         await asyncio.gather(*(ask(number) for number in range(300)))
     assert inside == 0
     assert most <= 8
+
+
+async def test_bytes_are_cut_only_where_they_are_limited() -> None:
+    piece = bytes(200_000)
+    assert list(Pacer(NO_LIMIT).cut(piece)) == [piece]
+    parts = list(Pacer(Pace(bytes_per_second=1.0)).cut(piece))
+    assert b"".join(parts) == piece
+    assert max(len(part) for part in parts) == 64 * 1024

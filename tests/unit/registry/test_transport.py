@@ -7,6 +7,7 @@ import gzip
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
 import httpx
 import pytest
@@ -26,7 +27,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 @asynccontextmanager
 async def pool_of(connections: int = 4, *, proxies: bool = False) -> AsyncIterator[PooledTransport]:
     pool = PooledTransport(
-        tls=ssl.create_default_context(), connections=connections, uses_proxies=proxies
+        tls=cache(ssl.create_default_context), connections=connections, uses_proxies=proxies
     )
     try:
         async with asyncio.timeout(LIMIT_S):

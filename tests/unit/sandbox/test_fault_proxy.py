@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import socket
 import threading
 from collections.abc import Callable, Iterator
 
@@ -46,13 +47,13 @@ def proxy(registry: RegistryProcess) -> Iterator[FaultProxy]:
 @pytest.fixture
 def direct(registry: RegistryProcess) -> Iterator[httpx.Client]:
     """The way to the registry past the proxy."""
-    with httpx.Client(base_url=registry.url, trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=registry.url, trust_env=False, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def client(proxy: FaultProxy) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=proxy.url, trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=proxy.url, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -341,3 +342,62 @@ def test_its_end_hangs_up(registry: RegistryProcess) -> None:
 def test_it_refuses_a_registry_it_could_not_read() -> None:
     with pytest.raises(ValueError, match="plain HTTP"):
         FaultProxy("https://registry.example")
+
+
+def test_connections_are_refused_until_they_are_taken_again(
+    proxy: FaultProxy, client: httpx.Client
+) -> None:
+    assert client.get("/v2/").status_code == 200
+    proxy.refuse_connections()
+
+    with pytest.raises(httpx.ConnectError) as refused:
+        httpx.get(f"{proxy.url}/v2/", trust_env=False)
+    assert isinstance(_root(refused.value), ConnectionRefusedError)
+    assert client.get("/v2/").status_code == 200  # on the connection that is there
+
+    proxy.take_connections()
+    assert httpx.get(f"{proxy.url}/v2/", trust_env=False).status_code == 200
+
+
+def test_nobody_else_gets_the_port_of_a_proxy_that_refuses(proxy: FaultProxy) -> None:
+    host, _, port = proxy.host.partition(":")
+    proxy.refuse_connections()
+
+    with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+        other.bind((host, int(port)))
+
+
+def test_a_proxy_that_refuses_ends_all_the_same(registry: RegistryProcess) -> None:
+    with FaultProxy(registry.url) as proxy:
+        proxy.refuse_connections()
+
+
+def test_the_connection_that_was_planned_is_reset_and_no_other(proxy: FaultProxy) -> None:
+    proxy.reset_connection(skip=1)
+
+    assert httpx.get(f"{proxy.url}/v2/", trust_env=False).status_code == 200
+    with pytest.raises(httpx.TransportError) as reset:
+        httpx.get(f"{proxy.url}/v2/", trust_env=False)
+    assert isinstance(_root(reset.value), ConnectionResetError)
+    assert httpx.get(f"{proxy.url}/v2/", trust_env=False).status_code == 200
+    assert proxy.lines() == ["GET /v2/", "GET /v2/"]
+
+
+def test_a_proxy_may_take_a_connection_for_each_request(registry: RegistryProcess) -> None:
+    with (
+        FaultProxy(registry.url, keeps_connections=False) as proxy,
+        httpx.Client(base_url=proxy.url, trust_env=False) as client,
+    ):
+        proxy.reset_connection(skip=1)
+
+        assert client.get("/v2/").headers["Connection"] == "close"
+        with pytest.raises(httpx.TransportError):
+            client.get("/v2/")
+        assert upload(client).status_code == 201
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an error was raised from, in the end."""
+    while below := error.__cause__ or error.__context__:
+        error = below
+    return error

@@ -15,7 +15,7 @@ _HANGING = "sleep 1000 & echo $!; wait"
 
 def _wait_for(text: Path) -> str:
     """Wait until a program has written a line."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (text.exists() and text.read_text().endswith("\n")):
         assert time.monotonic() < deadline, "the program said nothing"
         time.sleep(0.01)
@@ -32,7 +32,7 @@ def _lives(pid: int) -> bool:
 
 
 def _wait_until_gone(*pids: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(_lives(pid) for pid in pids):
         assert time.monotonic() < deadline, f"still there: {pids}"
         time.sleep(0.01)
