@@ -51,7 +51,10 @@ def _read(content: bytes) -> Report | None:
 
 
 def _change(data: st.DataObject, document: Document) -> None:
-    holder, place = data.draw(st.sampled_from(list(_places(document))))
+    places = list(_places(document))
+    if not places:  # all is gone already
+        return
+    holder, place = data.draw(st.sampled_from(places))
     gone = data.draw(st.booleans())
     other = None if gone else data.draw(ANOTHER_VALUE)
     if isinstance(holder, dict) and isinstance(place, str):
