@@ -31,4 +31,4 @@ os.environ |= {
     "GOGC": "1000",
 }
 
-pytest_plugins = ["tests.support.airflow_server", "tests.support.distribution"]
+pytest_plugins = ["tests.support.distribution", "tests.support.airflow_server"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sandbox.airflow_process import AirflowProcess
 from sandbox.image_layers import noise_layer
 from sandbox.registry_process import RegistryProcess
 from sandbox.sample_images import fill_dev_registry, push_image
+from tests.support.distribution import WITH_AIRFLOW
 from tests.support.onlooker import Onlooker
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -225,19 +226,38 @@ def start(folder: Path) -> Iterator[RunningAirflow]:
             yield RunningAirflow(process, dev, qa, policies)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share the running Airflow in one process."""
-    for item in items:
-        if "airflow" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+_started = ExitStack()
+_users: set[str] = set()
+
+
+def _uses_airflow(item: pytest.Item) -> bool:
+    return "airflow" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Know who will use it, and that they all come to one process."""
+    users = [item.nodeid for item in session.items if _uses_airflow(item)]
+    strays = [user for user in users if user.partition("::")[0] not in WITH_AIRFLOW]
+    if strays:
+        raise pytest.UsageError(f"not in tests.support.distribution.WITH_AIRFLOW: {strays}")
+    _users.update(users)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """End it with the last test that uses it: idle, it still takes a part of a processor."""
+    yield
+    if item.nodeid in _users:
+        _users.discard(item.nodeid)
+        if not _users:
+            _started.close()
 
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
     """The running Airflow that all tests share."""
-    with start(tmp_path_factory.mktemp("airflow")) as running:
-        yield running
+    with _started:
+        yield _started.enter_context(start(tmp_path_factory.mktemp("airflow")))
 
 
 @pytest.fixture(scope="session")
