@@ -84,7 +84,7 @@ class AirflowProcess:
     Args:
         home: Its AIRFLOW_HOME.
         port: The port of its server on 127.0.0.1.
-        password: The password of its only user.
+        password: The password of its users.
     """
 
     def __init__(self, home: Path, *, port: int, password: str) -> None:
@@ -106,6 +106,7 @@ class AirflowProcess:
         policies: Path | None = None,
         environment: Mapping[str, str] | None = None,
         connections: Mapping[str, Mapping[str, object]] | None = None,
+        more_users: Mapping[str, str] | None = None,
         port: int | None = None,
         triggerer: bool = False,
         say: Say | None = None,
@@ -121,6 +122,8 @@ class AirflowProcess:
             connections: The fields of connections by their ids, as the API has them (``conn_type``,
                 ``host``, ``login``, ``password``; ``extra`` may be a mapping); made or changed in
                 its database, where its pages show them.
+            more_users: The roles of further users by their names, such as ``viewer``, ``user`` or
+                ``admin``; they have the password of the first.
             port: The port of its server on 127.0.0.1; a free one by default.
             triggerer: Whether it gets a triggerer, which deferred tasks and asset watchers need.
             say: Takes progress, a line each.
@@ -140,6 +143,7 @@ class AirflowProcess:
         for attempt in range(_ATTEMPTS if port is None else 1):
             airflow = cls(home, port=port or free_port(), password=secret["password"])
             variables = airflow._variables(project, policies, secret) | dict(environment or {})
+            variables |= airflow._add_users(more_users or {})
             try:
                 airflow._run_until_ready(variables, triggerer=triggerer, say=say or _say_nothing)
                 airflow._set_connections(connections or {})
@@ -206,6 +210,31 @@ class AirflowProcess:
         answer: dict[str, Any] = response.json() if response.content else {}
         return answer
 
+    def request_as(
+        self, user: str, method: str, path: str, json: Mapping[str, object] | None = None
+    ) -> dict[str, Any]:
+        """Send a request as one of the further users.
+
+        Args:
+            user: The user's name.
+            method: The HTTP method.
+            path: The path from the root, with its query.
+            json: The body.
+
+        Returns:
+            The answer's JSON object as it came; empty when there is none.
+
+        Raises:
+            AirflowRequestError: The status is 400 or above.
+            httpx.HTTPError: There is no answer.
+        """
+        header = {"Authorization": f"Bearer {self._token(user)}"}
+        response = self._client.request(method, path, json=json, headers=header)
+        if response.is_error:
+            raise AirflowRequestError(response)
+        answer: dict[str, Any] = response.json() if response.content else {}
+        return answer
+
     def log_tail(self, program: str) -> str:
         """Give the last lines of a program's log.
 
@@ -264,7 +293,6 @@ class AirflowProcess:
             "CORE__PARALLELISM": "4",
             "CORE__PLUGINS_FOLDER": str(project / "plugins"),
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
-            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{self.username}:admin",
             "CORE__TEST_CONNECTION": "Enabled",
             "DATABASE__SQL_ALCHEMY_CONN": (
                 f"sqlite:///{self.home / 'airflow.db'}?timeout={_DATABASE_TIMEOUT_S}"
@@ -276,6 +304,14 @@ class AirflowProcess:
         }
         variables |= {f"AIRFLOW__{name}": value for name, value in settings.items()}
         return variables | {"AIRFLOW_HOME": str(self.home), POLICIES_VARIABLE: str(policies)}
+
+    def _add_users(self, roles: Mapping[str, str]) -> dict[str, str]:
+        """Let further users in; return the variable that names them."""
+        roles = {self.username: "admin", **roles}
+        passwords = dict.fromkeys(roles, self.password)
+        _write_for_us_alone(self.home / "passwords.json", json_format.dumps(passwords))
+        listed = ",".join(f"{name}:{role}" for name, role in roles.items())
+        return {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": listed}
 
     def _run_until_ready(self, variables: Mapping[str, str], *, triggerer: bool, say: Say) -> None:
         say("preparing Airflow's database")
@@ -315,11 +351,14 @@ class AirflowProcess:
         return self._client.request(method, path, json=json)
 
     def _sign_in(self) -> None:
-        body = {"username": self.username, "password": self.password}
-        response = self._send("POST", "/auth/token", body)
+        self._client.headers["Authorization"] = f"Bearer {self._token(self.username)}"
+
+    def _token(self, user: str) -> str:
+        response = self._send("POST", "/auth/token", {"username": user, "password": self.password})
         if response.is_error:
             raise AirflowRequestError(response)
-        self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+        token: str = response.json()["access_token"]
+        return token
 
     def _answers(self) -> bool:
         # The version page needs no token; its status alone would not tell Airflow from a stranger
@@ -423,7 +462,6 @@ def _kept_secrets(home: Path) -> Mapping[str, str]:
         }
         _write_for_us_alone(path, json_format.dumps(made))
     kept: dict[str, str] = json_format.loads(path.read_text())
-    _write_for_us_alone(home / "passwords.json", json_format.dumps({USERNAME: kept["password"]}))
     return kept
 
 

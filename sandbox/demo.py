@@ -1,4 +1,4 @@
-"""The demo: a dev and a QA registry, a real Airflow, one run of one policy, and what came of it.
+"""The demo: three registries, a real Airflow, one run of one policy, and what came of it.
 
 `scripts/demo` makes the environment this needs and starts it. What it promotes is kept in its
 folder, so that a second run finds nothing new.
@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import json
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -29,7 +30,7 @@ import httpx
 
 from sandbox.airflow_process import AirflowProcess, AirflowRequestError, AirflowUnavailableError
 from sandbox.image_pusher import PushedImage, PushRefusedError
-from sandbox.registry_process import RegistryProcess, RegistryUnavailableError
+from sandbox.registry_process import Notified, RegistryProcess, RegistryUnavailableError
 from sandbox.sample_evidence import EVIDENCE_REPOSITORY, fill_with_evidence
 from sandbox.sample_images import DEV_REPOSITORY, fill_dev_registry
 
@@ -129,6 +130,7 @@ class _Demo:
         """Run it and, to serve, wait for the interrupt."""
         dev = self._start_registry("dev")
         qa = self._start_registry("qa")
+        prod = self._start_registry("prod")
         connections = {
             f"{registry.name}_registry": {
                 "conn_type": "container_registry",
@@ -138,8 +140,14 @@ class _Demo:
                 "port": registry.port,
                 "extra": {"registry_type": "oci"},
             }
-            for registry in (dev, qa)
+            for registry in (dev, qa, prod)
         }
+        webhook_secret = secrets.token_hex(32)
+        if serve:
+            connections["dev_registry"]["extra"] = {
+                "registry_type": "oci",
+                "webhook_secret": webhook_secret,
+            }
         with ThreadPoolExecutor(1) as aside:
             filled = aside.submit(self._fill, dev)
             airflow = self._started.enter_context(
@@ -159,6 +167,7 @@ class _Demo:
         if not succeeded:
             self._say("the run failed: see above which image needs attention")
         if serve:
+            self._start_notifying(dev, airflow, webhook_secret)
             self._serve(airflow, connections)
         return DONE if succeeded else FAILED
 
@@ -168,6 +177,19 @@ class _Demo:
         )
         self._say(f"the {name} registry is at {registry.url}")
         return registry
+
+    def _start_notifying(
+        self, dev: RegistryProcess, airflow: AirflowProcess, webhook_secret: str
+    ) -> None:
+        """Start the dev registry again where it is, so that from now on it tells of its pushes."""
+        notified = Notified(
+            f"{airflow.url}/image-promotion/webhooks/dev_registry", f"Bearer {webhook_secret}"
+        )
+        dev.stop()
+        self._started.enter_context(
+            RegistryProcess.start(dev.folder, name=dev.name, port=dev.port, notified=notified)
+        )
+        self._say("a push to the dev registry now starts its policies at once")
 
     def _fill(self, dev: RegistryProcess) -> None:
         sent_bytes = 0

@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -48,6 +49,19 @@ _IDENTITY_HEADER = "X-Sandbox-Registry"
 
 class RegistryUnavailableError(Exception):
     """No registry program is installed here, or it does not start."""
+
+
+@dataclass(frozen=True)
+class Notified:
+    """Whom a registry tells of what is pushed to it.
+
+    Attributes:
+        url: Where it posts its notifications.
+        authorization: What it sends in the header Authorization.
+    """
+
+    url: str
+    authorization: str
 
 
 class TokenAuth(Protocol):
@@ -122,6 +136,7 @@ class RegistryProcess:
         keep_port: bool = False,
         delete_enabled: bool = True,
         allowed_urls: Sequence[str] = (),
+        notified: Notified | None = None,
     ) -> Self:
         """Start a registry and wait until it answers.
 
@@ -136,6 +151,8 @@ class RegistryProcess:
             delete_enabled: Whether manifests and blobs may be deleted.
             allowed_urls: Regular expressions of the URLs that manifests may name for layers which
                 are not here; none by default, as CNCF distribution has it.
+            notified: Whom it tells of every push, again and again until it is heard; nobody by
+                default.
 
         Returns:
             The registry, ready for requests.
@@ -162,6 +179,7 @@ class RegistryProcess:
                 token_auth=token_auth,
                 delete_enabled=delete_enabled,
                 allowed_urls=allowed_urls,
+                notified=notified,
             )
             (folder / "config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False))
             process = LeashedProcess.start(
@@ -270,6 +288,7 @@ def _configuration(
     token_auth: TokenAuth | None,
     delete_enabled: bool,
     allowed_urls: Sequence[str],
+    notified: Notified | None,
 ) -> dict[str, object]:
     """Give the registry's configuration, as CNCF distribution's "Configuring a registry" has it."""
     listener: dict[str, object] = {
@@ -291,6 +310,17 @@ def _configuration(
     }
     if allowed_urls:
         configuration["validation"] = {"manifests": {"urls": {"allow": list(allowed_urls)}}}
+    if notified is not None:
+        endpoint = {
+            "name": "notified",
+            "url": notified.url,
+            "headers": {"Authorization": [notified.authorization]},
+            "timeout": "5s",
+            "threshold": 3,
+            "backoff": "1s",
+            "ignore": {"mediatypes": ["application/octet-stream"], "actions": ["pull"]},
+        }
+        configuration["notifications"] = {"endpoints": [endpoint]}
     if htpasswd is not None:
         path = folder / "htpasswd"
         path.write_text(_htpasswd_lines(htpasswd))

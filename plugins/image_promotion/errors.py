@@ -13,11 +13,14 @@
     ├── InvalidReferenceError       text that names no image, tag, digest or repository
     ├── ConnectionSettingsError     an Airflow connection that cannot be used as it is written
     ├── PolicyError                 file, line, column, key, allowed
+    ├── DeliveryError               a message to people that was not delivered
+    ├── NotificationError           what was sent to a webhook, and cannot be read as a notification
     ├── EvidenceError
     │   ├── UnreadableEvidenceError
     │   │   └── UnknownFormatError
     │   └── UntrustedEvidenceError  reason: why nobody who is trusted vouches for it
     ├── TagConflictError            the target tag belongs to another image
+    ├── RollbackError               a target tag that cannot be set back as it was asked
     ├── VerificationError           the target does not hold what was promised
     └── LedgerError                 the ledger cannot be reached, or refuses a transition
 
@@ -343,6 +346,16 @@ class PolicyError(PromotionError):
         return f"{text}. {self.advice}" if self.advice else text
 
 
+class DeliveryError(PromotionError):
+    """A message to people was not delivered; what it is about is not touched by that."""
+
+    retryable_by_default = True
+
+
+class NotificationError(PromotionError):
+    """What was sent to a webhook is no notification of a registry, or breaks its own format."""
+
+
 class EvidenceError(PromotionError):
     """A report that cannot serve as evidence."""
 
@@ -423,6 +436,10 @@ class TagConflictError(PromotionError):
     ) -> None:
         super().__init__(attempted, subject=subject, advice=advice)
         self.held_digest = held_digest
+
+
+class RollbackError(PromotionError):
+    """A target tag cannot be set back: it is not where it should be, or the image is gone."""
 
 
 class VerificationError(PromotionError):

@@ -1,4 +1,4 @@
-"""What Airflow's provider manager reads: the connection type `container_registry` and its form.
+"""What Airflow's provider manager reads: the connection types and their forms.
 
 An entry point that cannot be imported breaks every airflow command, so this module imports nothing.
 """
@@ -10,7 +10,8 @@ def get_provider_info() -> dict[str, object]:
     """Return the description of this provider.
 
     Returns:
-        The provider's name and its connection type: where its hook is, and its form as data.
+        The provider's name and its connection types: where their hooks are, and their forms as
+        data.
 
     Source: Airflow, "How to create your own provider", `get_provider_info`; the form's fields are
     `conn-fields` of Airflow's `provider.yaml.schema.json`.
@@ -44,7 +45,24 @@ def get_provider_info() -> dict[str, object]:
                         "port": "the URL's, such as 443: Airflow's Test button needs it",
                     },
                 },
-            }
+            },
+            {
+                "connection-type": "signing_key",
+                "hook-class-name": "image_promotion.hooks.signing_key.SigningKeyHook",
+                "hook-name": "Signing key",
+                "conn-fields": {
+                    "passphrase": {
+                        "label": "Passphrase",
+                        "description": "Opens the private key, if it is encrypted.",
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    }
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "login", "schema", "extra"],
+                    "relabeling": {"password": "Private key (PEM)"},
+                    "placeholders": {"password": "-----BEGIN PRIVATE KEY-----"},
+                },
+            },
         ],
     }
 
@@ -99,5 +117,13 @@ _FIELDS: dict[str, object] = {
         "label": "Bytes per second",
         "description": "The most that one task reads and writes; empty for no limit.",
         "schema": {"type": ["number", "null"]},
+    },
+    "webhook_secret": {
+        "label": "Webhook secret",
+        "description": (
+            "What the registry's notifications must send, 16 characters or more. "
+            "Empty to take none."
+        ),
+        "schema": {"type": ["string", "null"], "format": "password"},
     },
 }

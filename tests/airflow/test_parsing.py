@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.support.policy_runs import PROJECT, PolicyRuns
 # What the DAG files may load of the product. The client, the ledger and all they need wait for a
 # task. (httpx, SQLAlchemy and cryptography are loaded by airflow.sdk itself, so that nothing can
 # be said about them here.)
-LIGHT = ("dag_builder", "errors", "operators", "policy")
+LIGHT = ("dag_builder", "errors", "operators", "policy", "rollback_dag")
 HEAVY_OPERATOR_MODULES = ("image_promotion.operators.execution",)
 
 READ_DAG_FILES = """
@@ -38,7 +39,8 @@ Connection.get = Variable.get = BaseHook.get_connection = refuse
 
 before = set(sys.modules)
 names = runpy.run_path(sys.argv[1])
-runpy.run_path(sys.argv[2])
+for other in sys.argv[2:]:
+    names |= runpy.run_path(other)
 print(json.dumps({
     "dags": sorted(key for key, value in names.items() if isinstance(value, airflow.sdk.DAG)),
     "modules": sorted(set(sys.modules) - before),
@@ -57,6 +59,7 @@ def test_reading_the_dag_files_loads_no_client_and_no_ledger_and_does_no_io(
             READ_DAG_FILES,
             PROJECT / "dags" / "promotion_policies.py",
             PROJECT / "dags" / "policy_errors.py",
+            PROJECT / "dags" / "rollback.py",
         ],
         env=os.environ | {"AIRFLOW_HOME": str(tmp_path)},
         capture_output=True,
@@ -66,7 +69,7 @@ def test_reading_the_dag_files_loads_no_client_and_no_ledger_and_does_no_io(
 
     assert read.returncode == 0, read.stderr
     answer = json.loads(read.stdout.splitlines()[-1])
-    assert answer["dags"] == [policy.name]
+    assert answer["dags"] == ["rollback", policy.name]
     ours = [name for name in answer["modules"] if name.startswith("image_promotion.")]
     assert "image_promotion.policy.model" in ours
     assert [name for name in ours if name.split(".")[1] not in LIGHT] == []
@@ -78,11 +81,15 @@ def test_a_task_reads_its_own_dag_alone(
     policy: PolicyRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy.write_another("other")
-    assert set(_read_dag_files().dags) == {policy.name, "other"}
+    assert set(_read_dag_files().dags) == {policy.name, "other", "rollback"}
 
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "other")
 
     assert set(_read_dag_files().dags) == {"other"}
+
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "rollback")
+
+    assert set(_read_dag_files().dags) == {"rollback"}
 
 
 def test_each_broken_policy_is_an_import_error_with_its_place_and_the_others_live(
@@ -102,7 +109,7 @@ def test_each_broken_policy_is_an_import_error_with_its_place_and_the_others_liv
 
     bag = _read_dag_files()
 
-    assert set(bag.dags) == {policy.name}
+    assert set(bag.dags) == {policy.name, "rollback"}
     ((file, text),) = bag.import_errors.items()
     assert file.endswith("policy_errors.py")
     assert "3 policy files are left out" in text
@@ -119,16 +126,16 @@ def test_a_policy_that_airflow_refuses_takes_no_other_along(
     policy.write_another("other", description="refuse me")
     build_dag = dag_builder.build_dag
 
-    def build_or_refuse(policy: Policy, path: Path) -> DAG:
+    def build_or_refuse(policy: Policy, path: Path, others: Sequence[Policy]) -> DAG:
         if policy.description:
             raise ValueError("Airflow has changed its mind")
-        return build_dag(policy, path)
+        return build_dag(policy, path, others)
 
     monkeypatch.setattr(dag_builder, "build_dag", build_or_refuse)
 
     bag = _read_dag_files()
 
-    assert set(bag.dags) == {policy.name}
+    assert set(bag.dags) == {policy.name, "rollback"}
     ((_, text),) = bag.import_errors.items()
     assert f"{policy.folder / 'other.yaml'}:1" in text
     assert "Airflow has changed its mind" in text
@@ -139,7 +146,7 @@ def test_a_connection_may_have_a_longer_name_than_a_tag_of_a_dag(policy: PolicyR
 
     bag = _read_dag_files()
 
-    assert set(bag.dags) == {policy.name, "other"}
+    assert set(bag.dags) == {policy.name, "other", "rollback"}
     assert bag.import_errors == {}
 
 
@@ -168,14 +175,20 @@ def test_the_documentation_page_says_in_words_what_the_policy_does(policy: Polic
         assert phrase in page
 
 
-def test_the_form_of_a_manual_run_asks_three_things(policy: PolicyRuns) -> None:
+def test_the_form_of_a_manual_run_asks_four_things(policy: PolicyRuns) -> None:
     params = _read_dag_files().dags[policy.name].params
 
-    assert params.dump() == {"tags": [], "dry_run": False, "decide_again": False}
+    assert params.dump() == {
+        "tags": [],
+        "dry_run": False,
+        "decide_again": False,
+        "override_reason": "",
+    }
     assert [params.get_param(name).schema["title"] for name in params] == [
         "Only these tags",
         "Dry run",
         "Decide again",
+        "Override",
     ]
 
 
@@ -204,3 +217,21 @@ def test_a_policy_with_a_schedule_is_also_run_by_events_of_its_source(policy: Po
 def _read_dag_files() -> DagBag:
     """Read dags/ as the DAG processor does."""
     return DagBag(str(PROJECT / "dags"), safe_mode=False, bundle_name="dags-folder")
+
+
+def test_people_are_asked_before_the_images_are_divided_among_tasks(policy: PolicyRuns) -> None:
+    policy.write(approval={"approvals": 2})
+
+    dag = _read_dag_files().dags[policy.name]
+
+    assert dag.get_task("approve").upstream_task_ids == {"evaluate"}
+    assert dag.get_task("approve_2").upstream_task_ids == {"approve"}
+    assert dag.get_task("promote.copy").upstream_task_ids == {"approve_2"}
+    assert dag.max_active_runs > 1
+
+
+def test_nobody_is_asked_where_the_policy_does_not_say_so(policy: PolicyRuns) -> None:
+    dag = _read_dag_files().dags[policy.name]
+
+    assert not dag.has_task("approve")
+    assert dag.max_active_runs == 1

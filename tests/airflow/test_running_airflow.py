@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from image_promotion.ledger.records import State
+from image_promotion.ledger.records import Kind, State
 from tests.support.airflow_server import (
     PASSWORD,
     USER,
@@ -14,6 +14,7 @@ from tests.support.airflow_server import (
     FinishedRun,
     RunningAirflow,
     registry_connection,
+    wait_for,
 )
 
 
@@ -133,8 +134,58 @@ def test_a_run_shows_what_it_was_asked_for(
         "only_tags": "1.4-stable 2.0-stable",
         "plan_only": "True",
         "decide_again": "False",
+        "override": "",
     }
     assert "0 of 2 tags would be promoted now" in airflow.log(WEBSITE, run_id, "evaluate")
+
+
+def test_what_one_policy_verifies_starts_the_policies_that_wait_for_it(
+    airflow: RunningAirflow,
+) -> None:
+    first, second, elsewhere = "chain-to-qa", "chain-to-uat", "chain-elsewhere"
+    stable = [{"tag": {"ends_with": "-stable"}}]
+    new_years_day = "0 0 1 1 *"
+    airflow.add_policy(
+        first,
+        {
+            "name": first,
+            "source": {"connection": "dev_registry", "repository": "dev/chain-*"},
+            "target": {"connection": "qa_registry", "repository": "qa/chain-{name}"},
+            "triggers": stable,
+        },
+    )
+    for name, source, more in (
+        (second, "qa/chain-*", {"requires": first}),
+        (elsewhere, "qa/chain-b", {}),
+    ):
+        airflow.add_policy(
+            name,
+            {
+                "name": name,
+                "source": {"connection": "qa_registry", "repository": source},
+                "target": {
+                    "connection": "qa_registry",
+                    "repository": "qa/uat-{name}" if "*" in source else "qa/uat-b",
+                },
+                "triggers": stable,
+                "schedule": new_years_day,
+                **more,
+            },
+        )
+        airflow.process.request("PATCH", f"/api/v2/dags/{name}", {"is_paused": False})
+    wanted = airflow.push("chain-a", "1-stable")
+
+    assert airflow.wait(first, airflow.trigger(first)) == "success"
+
+    wait_for(lambda: airflow.promoted("uat-a").get("1-stable"), "the second stage")
+    assert airflow.promoted("uat-a") == wanted
+    (run,) = airflow.get(f"/api/v2/dags/{second}/dagRuns")["dag_runs"]
+    assert run["run_type"] == "asset_triggered"
+    assert airflow.wait(second, run["dag_run_id"]) == "success"
+    assert airflow.get(f"/api/v2/dags/{elsewhere}/dagRuns")["dag_runs"] == []
+    drawn = airflow.get(f"/ui/dependencies?node_id=dag:{first}")
+    names = {node["label"] for node in drawn["nodes"]}
+    assert {first, "qa_registry/qa/chain-*", second} <= names
 
 
 def test_no_password_is_in_anything_that_airflow_or_the_ledger_keeps(
@@ -209,6 +260,7 @@ def test_the_connection_form_has_our_fields(airflow: RunningAirflow) -> None:
         "creates_projects",
         "requests_per_second",
         "bytes_per_second",
+        "webhook_secret",
     }
     assert ours["extra_fields"]["registry_type"]["schema"]["enum"] == [
         "oci",
@@ -225,3 +277,44 @@ def _of_form(airflow: RunningAirflow, **changes: object) -> dict[str, object]:
     """Give what the form of the QA registry's connection sends, changed as a test wants it."""
     fields = registry_connection(airflow.qa.url, login=USER, password=PASSWORD)
     return {"connection_id": "being_made", **fields, **changes}
+
+
+def test_a_rollback_from_the_form_sets_a_tag_back_and_runs_the_policies_downstream(
+    airflow: RunningAirflow,
+) -> None:
+    upstream, downstream = "rolled-to-qa", "rolled-onward"
+    stable = {"tag": "stable", "existing_tag": "overwrite"}
+    for name, source, target, more in (
+        (upstream, ("dev_registry", "dev/rolled"), "qa/rolled", {"schedule": "manual"}),
+        (downstream, ("qa_registry", "qa/rolled"), "qa/onward", {"schedule": "0 0 1 1 *"}),
+    ):
+        document: dict[str, object] = {
+            "name": name,
+            "source": {"connection": source[0], "repository": source[1]},
+            "target": {"connection": "qa_registry", "repository": target, **stable},
+            "triggers": [{"tag": {"ends_with": "stable"}}],
+            **more,
+        }
+        airflow.add_policy(name, document)
+    pushed = airflow.push("rolled", "1-stable", "2-stable")
+    for tag in pushed:
+        run_id = airflow.trigger(upstream, tags=[tag])
+        assert airflow.wait(upstream, run_id) == "success"
+    assert airflow.promoted("rolled") == {"stable": pushed["2-stable"]}
+    airflow.process.request("PATCH", f"/api/v2/dags/{downstream}", {"is_paused": False})
+
+    run_id = airflow.trigger("rollback", policy=upstream, tag="stable", reason="it crashes")
+
+    assert airflow.wait("rollback", run_id) == "success"
+    assert airflow.promoted("rolled") == {"stable": pushed["1-stable"]}
+    newest = airflow.history(upstream)[0]
+    assert newest.promotion is not None
+    assert newest.promotion.kind is Kind.ROLLBACK
+    assert newest.decision.reasons[0].source == f"admin, policy {upstream}"
+
+    def followed() -> str | None:
+        runs = airflow.get(f"/api/v2/dags/{downstream}/dagRuns")["dag_runs"]
+        return next((run["dag_run_id"] for run in runs if run["run_type"] != "scheduled"), None)
+
+    assert airflow.wait(downstream, wait_for(followed, "the run downstream")) == "success"
+    assert airflow.promoted("onward") == {"stable": pushed["1-stable"]}

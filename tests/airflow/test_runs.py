@@ -10,11 +10,12 @@ from airflow.models.asset import AssetEvent, AssetModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from image_promotion.dag_builder import build_dags
 from image_promotion.ledger.records import Outcome, State
 from sandbox.fault_proxy import FaultProxy
 from sandbox.faults import Answer
 from sandbox.registry_process import RegistryProcess
-from tests.support.policy_runs import PolicyRuns
+from tests.support.policy_runs import LAYER_BYTES, PolicyRuns
 
 DONE = {"scan": "success", "evaluate": "success", "announce": "success", "report": "success"}
 
@@ -56,8 +57,11 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(
     assert policy.promoted() == {}
     assert policy.history() == ()
     said = capsys.readouterr().out
-    assert "dry run: 1 of 1 tags would be promoted now" in said
-    assert f"promote {policy.source}:1.0-stable -> {policy.target}:1.0-stable" in said
+    assert "dry run: 1 of 1 tag would be promoted now" in said
+    assert f"- {policy.source}:1.0-stable -> {policy.target}:1.0-stable" in said
+    plan = run.tasks["evaluate", -1].xcom_pull(task_ids="evaluate", key="plan")
+    assert (plan["promote"], plan["bytes_skipped"]) == (1, 0)
+    assert plan["bytes_copied"] > LAYER_BYTES
 
 
 def test_a_run_for_some_tags_promotes_these_alone(policy: PolicyRuns) -> None:
@@ -252,6 +256,78 @@ def test_more_images_than_lines_of_tasks_go_in_batches(
     assert policy.promoted() == wanted | {"8-stable": broken.digest}
 
 
+def test_what_arrives_is_announced_under_each_name_by_which_a_policy_waits_for_it(
+    policy: PolicyRuns,
+) -> None:
+    policy.write(
+        source={"connection": "dev_registry", "repository": f"dev/{policy.name}*"},
+        target={"repository": f"qa/{policy.name}{{name}}"},
+    )
+    policy.push("1-stable", repository=f"{policy.source}-web")
+    awaited = {
+        f"{policy.target}-*": 1,
+        f"{policy.target}-web": 1,
+        f"{policy.target}-api": 0,
+    }
+    for number, source in enumerate([*awaited, "qa/elsewhere"]):
+        policy.write_another(
+            f"{policy.name}-{number}",
+            source={"connection": "qa_registry", "repository": source},
+            target={
+                "connection": "dev_registry",
+                "repository": f"prod/{'{name}' if '*' in source else 'site'}",
+            },
+            schedule="@daily",
+        )
+    policy.write_another(
+        f"{policy.name}-by-hand",
+        source={"connection": "qa_registry", "repository": f"{policy.target}-we*"},
+        target={"connection": "dev_registry", "repository": "prod/{name}"},
+    )
+
+    run = policy.run()
+
+    assert (run.state, run.states()) == ("success", DONE)
+    own = f"qa_registry/{policy.target}*"
+    announce = build_dags(policy.folder)[policy.name].get_task("announce")
+    assert {asset.name for asset in announce.outlets} == {
+        own,
+        *(f"qa_registry/{each}" for each in awaited),
+    }
+    assert [event["tags"] for event in _events_of(own)] == [["1-stable"]]
+    assert {each: len(_events_of(f"qa_registry/{each}")) for each in awaited} == awaited
+
+
+def test_an_image_goes_to_each_target_under_each_tag_and_each_target_is_announced(
+    policy: PolicyRuns,
+) -> None:
+    policy.connect("more_registry", policy.qa_url)
+    policy.write(
+        targets=[
+            {
+                "connection": "qa_registry",
+                "repository": policy.target,
+                "tag": ["%n", "newest"],
+            },
+            {"connection": "more_registry", "repository": f"{policy.target}/again"},
+        ],
+    )
+    image = policy.push("1-stable")
+
+    run = policy.run()
+
+    assert (run.state, run.states()) == ("success", DONE)
+    assert set(run.images("copy")) == {
+        f"{policy.source}:1-stable -> qa_registry",
+        f"{policy.source}:1-stable -> more_registry",
+    }
+    assert policy.promoted() == {"1-stable": image.digest, "newest": image.digest}
+    assert len(_asset_events(policy)) == 1
+    assert len(_events_of(f"more_registry/{policy.target}/again")) == 1
+    assert [entry.decision.outcome for entry in policy.history()] == [Outcome.PROMOTE] * 3
+    assert len({entry.decision.id for entry in policy.history()}) == 1
+
+
 def _blob_file(registry: RegistryProcess, digest: str) -> Path:
     """Find where a registry keeps a blob, to make it lose it behind its own back."""
     hexadecimal = digest.removeprefix("sha256:")
@@ -261,11 +337,16 @@ def _blob_file(registry: RegistryProcess, digest: str) -> Path:
 
 def _asset_events(policy: PolicyRuns) -> list[dict[str, object]]:
     """Read the events of the target repository's asset, oldest first."""
+    return _events_of(f"qa_registry/{policy.target}")
+
+
+def _events_of(name: str) -> list[dict[str, object]]:
+    """Read the events of an asset, oldest first."""
     with create_session() as session:
         query = (
             select(AssetEvent.extra)
             .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-            .where(AssetModel.name == f"qa_registry/{policy.target}")
+            .where(AssetModel.name == name)
             .order_by(AssetEvent.id)
         )
         return list(session.scalars(query))

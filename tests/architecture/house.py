@@ -25,17 +25,19 @@ TABLE: Mapping[str, frozenset[str]] = {
     "evidence": frozenset({"errors", "registry", "policy", "ledger"}),
     "promotion": frozenset({"errors", "registry", "policy", "ledger", "evidence"}),
     "moving": frozenset({"errors", "registry", "policy"}),
-    "hooks": frozenset({"errors", "registry", "ledger"}),
+    "hooks": frozenset({"errors", "registry", "evidence", "ledger"}),
     "operators": frozenset(
         {"errors", "registry", "policy", "ledger", "evidence", "promotion", "hooks"}
     ),
     "dag_builder": frozenset({"errors", "policy", "operators"}),
+    "rollback_dag": frozenset({"policy", "operators", "dag_builder"}),
+    "web": frozenset({"errors", "registry", "policy", "ledger", "evidence", "promotion", "hooks"}),
     "provider": frozenset(),
     "cli": frozenset({"errors", "registry", "policy", "ledger", "evidence", "promotion", "moving"}),
 }
 """Each room, a package or module of ``image_promotion``, and the rooms it may import."""
 
-AIRFLOW_ROOMS = frozenset({"hooks", "operators", "dag_builder"})
+AIRFLOW_ROOMS = frozenset({"hooks", "operators", "dag_builder", "rollback_dag", "web"})
 """The rooms that may import Airflow; ``provider`` is read by it and imports nothing at all."""
 
 

@@ -87,6 +87,7 @@ def test_a_manual_run_is_asked_for_in_a_form(
         "tags": ["1.4-stable", "2.0-stable"],
         "dry_run": True,
         "decide_again": False,
+        "override_reason": "",
     }
 
 

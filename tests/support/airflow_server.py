@@ -124,6 +124,11 @@ class RunningAirflow:
         with Onlooker(self.qa.url, auth=(USER, PASSWORD)) as registry:
             return registry.visible(f"qa/{repository}")
 
+    def holds(self, repository: str, digest: str) -> bool:
+        """Say whether the QA registry holds an image, under whatever tag or none."""
+        with Onlooker(self.qa.url, auth=(USER, PASSWORD)) as registry:
+            return registry.holds(f"qa/{repository}", digest)
+
     def lose(self, repository: str, tag: str) -> None:
         """Delete an image of the QA registry."""
         with Onlooker(self.qa.url, auth=(USER, PASSWORD)) as registry:
@@ -142,6 +147,47 @@ class RunningAirflow:
             "dag_run_id"
         ]
         return run
+
+    def ask(self, dag_id: str, run_id: str, task_id: str = "approve") -> Json:
+        """Wait until a task waits for people; return what it asks."""
+        path = f"{_path(dag_id, run_id)}/taskInstances/{task_id}/-1/hitlDetails"
+
+        def waits() -> str | None:
+            (task,) = self.tasks(dag_id, run_id, task_id)
+            state: str | None = task["state"]
+            return state if state in ("awaiting_input", *_FINISHED) else None
+
+        assert wait_for(waits, f"{task_id} of {dag_id}") == "awaiting_input"
+        return self.get(path)
+
+    def answer(
+        self,
+        user: str,
+        dag_id: str,
+        run_id: str,
+        task_id: str = "approve",
+        *,
+        button: str = "Approve",
+        fields: Mapping[str, object] | None = None,
+    ) -> Json:
+        """Answer a task that waits for people, as one of the users."""
+        path = f"{_path(dag_id, run_id)}/taskInstances/{task_id}/-1/hitlDetails"
+        body = {"chosen_options": [button], "params_input": fields or {}}
+        return self.process.request_as(user, "PATCH", path, body)
+
+    def outcome_of_answer(self, dag_id: str, run_id: str, task_id: str = "approve") -> str:
+        """Wait until a task has taken an answer: its end state, or that it asks again."""
+        path = f"{_path(dag_id, run_id)}/taskInstances/{task_id}/-1/hitlDetails"
+
+        def outcome() -> str | None:
+            (task,) = self.tasks(dag_id, run_id, task_id)
+            if task["state"] in _FINISHED:
+                state: str = task["state"]
+                return state
+            asks = task["state"] == "awaiting_input" and not self.get(path)["response_received"]
+            return "asked again" if asks else None
+
+        return wait_for(outcome, f"{task_id} of {dag_id}")
 
     def wait(self, dag_id: str, run_id: str) -> str:
         """Wait until a run is over; return its state."""
@@ -216,6 +262,7 @@ def start(folder: Path) -> Iterator[RunningAirflow]:
             folder / "home",
             project=PROJECT,
             policies=policies,
+            more_users={"alice": "user", "bob": "user", "mallory": "user"},
             connections={
                 "dev_registry": registry_connection(dev.url, port=dev.port),
                 "qa_registry": registry_connection(

@@ -1,4 +1,4 @@
-"""`promotion run` as a process of its own, which can be killed."""
+"""`promotion run` and its like as a process of its own, which can be killed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import yaml
 
+from image_promotion.policy.model import Policy
 from sandbox.faults import Hold
 from tests.support.passage import Passage
 
@@ -23,18 +25,30 @@ _POLL_S = 0.5
 
 
 class PromotionCommand:
-    """A running `promotion run POLICY --json`; leaving its context ends it.
+    """A running `promotion run POLICY --json`, or another verb; leaving its context ends it.
 
     Args:
         passage: Where the policy's connections lead.
         ledger_url: The ledger.
         folder: Takes the policy file and what the command says.
+        verb: What it does.
+        more: Further arguments.
+        policy: The policy; None for that of the passage.
     """
 
-    def __init__(self, passage: Passage, ledger_url: str, folder: Path) -> None:
+    def __init__(
+        self,
+        passage: Passage,
+        ledger_url: str,
+        folder: Path,
+        *,
+        verb: str = "run",
+        more: Sequence[str] = (),
+        policy: Policy | None = None,
+    ) -> None:
         self._folder = folder
         path = folder / "policy.yaml"
-        document = json.loads(passage.policy().document())
+        document = json.loads((policy or passage.policy()).document())
         path.write_text(yaml.safe_dump(document))
         connections = {
             f"AIRFLOW_CONN_{connection_id.upper()}": json.dumps(
@@ -42,10 +56,14 @@ class PromotionCommand:
             )
             for connection_id, url in passage.urls.items()
         }
+        if passage.signing_pem:
+            connections["AIRFLOW_CONN_SIGNING"] = json.dumps(
+                {"conn_type": "signing_key", "password": passage.signing_pem}
+            )
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with (folder / "output").open("wb") as output, (folder / "errors").open("wb") as errors:
             self._process = subprocess.Popen(
-                [Path(sys.executable).with_name("promotion"), "run", path, "--json"],
+                [Path(sys.executable).with_name("promotion"), verb, path, "--json", *more],
                 env={**inherited, **connections, "IMAGE_PROMOTION_LEDGER": ledger_url},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -17,7 +17,10 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 WITH_AIRFLOW = (
     "tests/airflow/test_running_airflow.py",
+    "tests/airflow/test_approvals.py",
+    "tests/airflow/test_webhooks.py",
     "tests/browser/test_airflow_ui.py",
+    "tests/browser/test_promotions_page.py",
     "tests/faults/test_killed_task.py",
     "tests/integration/sandbox/test_airflow_process.py",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import (
@@ -40,9 +41,12 @@ class Story:
         """Give a moment later than any before."""
         return START + timedelta(minutes=next(self._minutes))
 
+    def version(self, version: str = "1") -> PolicyVersion:
+        return PolicyVersion(self.policy, f"sha256:{version}", f'{{"version": "{version}"}}')
+
     def run(self, version: str = "1", key: str | None = None) -> Run:
         return self.ledger.begin_run(
-            PolicyVersion(self.policy, f"sha256:{version}", f'{{"version": "{version}"}}'),
+            self.version(version),
             key=key or f"{self.policy}/{next(self._runs)}",
             kind="scheduled",
             at=self.now(),
@@ -84,8 +88,12 @@ class Story:
         reasons: tuple[Reason, ...] = HELD,
         *,
         target_tag: str | None = None,
+        overridden_by: str | None = None,
+        override_reason: str | None = None,
     ) -> Decision:
-        new = NewDecision(observation.id, outcome, reasons, None, target_tag)
+        new = NewDecision(
+            observation.id, outcome, reasons, None, target_tag, overridden_by, override_reason
+        )
         (decision,) = self.ledger.decide(run, [new], self.now())
         return decision
 
@@ -125,7 +133,7 @@ class Story:
 
 def new_promotion(decision: Decision, target_tag: str, /, **changes: str) -> NewPromotion:
     """Say where a decided image goes; ``changes`` replace fields by name."""
-    fields = {
+    fields: dict[str, Any] = {
         "source_connection": "dev_registry",
         "source_registry": "dev.example:5000",
         "target_connection": "qa_registry",

@@ -57,6 +57,7 @@ class MemoryStore:
     identity: str = "memory"
     namespace: str = ""
     mounts: bool = True
+    removes_tags: bool = True
     hook: Hook = do_nothing
     events: list[Event] = field(default_factory=list)
     blobs: dict[str, dict[Digest, bytes]] = field(default_factory=dict)
@@ -135,6 +136,22 @@ class MemoryStore:
         self.manifests.setdefault(full, {})[kept.digest] = kept
         if not isinstance(reference, Digest):
             self.tags.setdefault(full, {})[reference] = kept.digest
+
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool:
+        await self._happens("remove_tag", digest)
+        if not self.removes_tags:
+            return False
+        tags = self.tags.get(self.full_repository(repository), {})
+        if tags.get(tag) == digest:
+            del tags[tag]
+        return tag not in tags
+
+    async def remove_manifest(self, repository: str, digest: Digest) -> None:
+        await self._happens("remove_manifest", digest)
+        full = self.full_repository(repository)
+        self.manifests.get(full, {}).pop(digest, None)
+        for tag in [tag for tag, held in self.tags.get(full, {}).items() if held == digest]:
+            del self.tags[full][tag]
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
         await self._happens("blob_size", digest)

@@ -83,6 +83,11 @@ class Onlooker:
         """Read the bytes of a blob."""
         return self._http.get(f"/v2/{repository}/blobs/{digest}").raise_for_status().content
 
+    def holds(self, repository: str, digest: str) -> bool:
+        """Say whether a repository holds a manifest, be it under no tag."""
+        head = self._http.head(f"/v2/{repository}/manifests/{digest}", headers=_ACCEPT)
+        return head.status_code == httpx.codes.OK
+
     def has_blob(self, repository: str, digest: str) -> bool:
         """Say whether a repository holds a blob."""
         head = self._http.head(f"/v2/{repository}/blobs/{digest}")

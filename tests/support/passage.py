@@ -49,6 +49,8 @@ class Passage:
         slept_s: The pauses that the clients made between attempts, in seconds; none was waited for.
         errors: The errors of single images, as the stages raised them.
         platforms: The platforms that the policy chooses; empty for all.
+        signing_pem: The private key of the connection ``signing``, by which promotions are
+            attested; empty where they are not.
     """
 
     dev: RegistryProcess
@@ -63,6 +65,7 @@ class Passage:
     slept_s: list[float] = field(default_factory=list)
     errors: list[PromotionError] = field(default_factory=list)
     platforms: Sequence[str] = ()
+    signing_pem: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         from_dev, to_qa = self.connections
@@ -92,6 +95,7 @@ class Passage:
                 },
                 "triggers": triggers or [{"tag": {"ends_with": "-stable"}}],
                 **({"platforms": list(self.platforms)} if self.platforms else {}),
+                **({"attestation": {"connection": "signing"}} if self.signing_pem else {}),
             }
         )
 

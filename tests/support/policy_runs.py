@@ -92,16 +92,15 @@ class PolicyRuns:
 
     def write(self, *, target: Mapping[str, object] | None = None, **changes: object) -> None:
         """Write the policy's file: what ends with -stable is promoted."""
-        self.write_another(
-            self.name,
-            source={"connection": "dev_registry", "repository": self.source},
-            target={
-                "connection": "qa_registry",
-                "repository": self.target,
-                **(target or {}),
-            },
+        document: dict[str, object] = {
+            "source": {"connection": "dev_registry", "repository": self.source},
+            **({} if "targets" in changes else {"target": self._target(target)}),
             **changes,
-        )
+        }
+        self.write_another(self.name, **document)
+
+    def _target(self, changes: Mapping[str, object] | None) -> dict[str, object]:
+        return {"connection": "qa_registry", "repository": self.target, **(changes or {})}
 
     def write_another(self, name: str, **changes: object) -> None:
         """Write the file of one more policy."""
@@ -112,12 +111,14 @@ class PolicyRuns:
             "triggers": [{"tag": {"ends_with": "-stable"}}],
             **changes,
         }
+        if "targets" in changes:
+            del document["target"]
         (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
 
-    def push(self, tag: str, content: str = "") -> PushedImage:
-        """Push an image to the source."""
+    def push(self, tag: str, content: str = "", repository: str = "") -> PushedImage:
+        """Push an image to the source, or to another repository beside it."""
         layers = [noise_layer(LAYER_BYTES, f"{self.name} {tag} {content}"), noise_layer(500)]
-        return push_image(self.dev_url, self.source, tag, layers=layers)
+        return push_image(self.dev_url, repository or self.source, tag, layers=layers)
 
     def occupy(self, tag: str) -> str:
         """Let somebody else set a tag of the target; return its digest."""

@@ -55,6 +55,10 @@ class DtrDouble:
 
         self._server.on(f"GET {self._path}", lambda seen: _answered(seen, BASIC, answer(seen)))
 
+    def deletes_tag(self, tag: str) -> None:
+        """Plan that a tag is deleted: DELETE /tags/{reference}, which answers 204."""
+        self._server.on(f"DELETE {self._path}/tags/{tag}", _for(BASIC, Reply(204)))
+
     def takes_new_repositories(self, refusal: Reply | None = None) -> None:
         """Plan the creation of a repository, or its refusal."""
 
@@ -158,6 +162,11 @@ class HarborDouble:
         )
         reply = Reply(200, _json(artifacts), {"Set-Cookie": "sid=1; Path=/"})
         self._server.on(f"GET {self._artifacts}?{query}", _for(BASIC, reply))
+
+    def deletes_tag(self, tag: str, digest: str, reply: Reply | None = None) -> None:
+        """Plan that a tag of an artifact is deleted: deleteTag, which answers 200."""
+        line = f"DELETE {self._artifacts}/{digest}/tags/{tag}"
+        self._server.on(line, _for(BASIC, reply or Reply(200)))
 
     def project(self, *, exists: bool) -> None:
         """Plan the look at the project."""

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from image_promotion.errors import ConnectionSettingsError
 from image_promotion.registry.endpoint import RegistryEndpoint
+
+if TYPE_CHECKING:
+    from image_promotion.evidence.trust.signing import PrivateSigningKey
 
 CONNECTION_TYPE = "container_registry"
 
@@ -44,21 +48,7 @@ def find_endpoint(connection_id: str, environ: Mapping[str, str]) -> RegistryEnd
     Raises:
         ConnectionSettingsError: There is no such connection, or it cannot be used as it is written.
     """
-    variable = f"AIRFLOW_CONN_{connection_id.upper()}"
-    text = environ.get(variable, "").strip()
-    if not text:
-        raise ConnectionSettingsError(
-            "there is no such connection in the environment",
-            connection_id=connection_id,
-            advice=f"Set {variable} to its URI or JSON, as for Airflow.",
-        )
-    try:
-        fields = connection_fields(text)
-    except (ValueError, TypeError, AttributeError):
-        # The cause may quote the text, and with it a password.
-        raise ConnectionSettingsError(
-            f"{variable} is neither a connection's JSON nor its URI", connection_id=connection_id
-        ) from None
+    fields = _fields_of(connection_id, environ)
     if fields.conn_type != CONNECTION_TYPE:
         # Airflow's tasks would refuse it too.
         raise ConnectionSettingsError(
@@ -76,6 +66,47 @@ def find_endpoint(connection_id: str, environ: Mapping[str, str]) -> RegistryEnd
         password=fields.password,
         extra=fields.extra,
     )
+
+
+def find_signing_key(connection_id: str, environ: Mapping[str, str]) -> PrivateSigningKey:
+    """Return the private key that a connection of the environment holds.
+
+    Args:
+        connection_id: The connection's id.
+        environ: The environment.
+
+    Returns:
+        The key.
+
+    Raises:
+        ConnectionSettingsError: There is no such connection, or no key in it that can be used.
+    """
+    from image_promotion.evidence.trust.signing import (  # noqa: PLC0415 - loads cryptography
+        signing_key_of,
+    )
+
+    fields = _fields_of(connection_id, environ)
+    return signing_key_of(
+        connection_id, conn_type=fields.conn_type, password=fields.password, extra=fields.extra
+    )
+
+
+def _fields_of(connection_id: str, environ: Mapping[str, str]) -> ConnectionFields:
+    variable = f"AIRFLOW_CONN_{connection_id.upper()}"
+    text = environ.get(variable, "").strip()
+    if not text:
+        raise ConnectionSettingsError(
+            "there is no such connection in the environment",
+            connection_id=connection_id,
+            advice=f"Set {variable} to its URI or JSON, as for Airflow.",
+        )
+    try:
+        return connection_fields(text)
+    except (ValueError, TypeError, AttributeError):
+        # The cause may quote the text, and with it a password.
+        raise ConnectionSettingsError(
+            f"{variable} is neither a connection's JSON nor its URI", connection_id=connection_id
+        ) from None
 
 
 def connection_fields(text: str) -> ConnectionFields:

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from image_promotion.cli import output
 from image_promotion.cli.commands import with_stores
 from image_promotion.cli.ledgers import ledger_to_read
+from image_promotion.cli.lives import life_json, life_lines
+from image_promotion.cli.marks import marks_json
 from image_promotion.cli.outline import Line, Outline
 from image_promotion.cli.policies import find_policy
-from image_promotion.cli.wording import name_of, short_digests, without_items, without_subject
+from image_promotion.cli.wording import (
+    counted,
+    name_of,
+    short_digests,
+    without_items,
+    without_subject,
+)
 from image_promotion.evidence.summary import Summary, summarise
 from image_promotion.evidence.weighing import age
+from image_promotion.ledger.marks import Marks
 from image_promotion.ledger.records import HistoryEntry, Outcome, Reason
 from image_promotion.promotion import explaining
 from image_promotion.promotion.clock import system_clock
+from image_promotion.promotion.decision import ImageDecision
 from image_promotion.promotion.explaining import (
     ExaminedDocument,
     ExaminedEvidence,
     ExaminedNote,
     Explanation,
 )
+from image_promotion.promotion.run_links import NO_LINKS, RunLinks
 from image_promotion.promotion.stores import Stores
+
+BASE_URL_VARIABLE = "AIRFLOW__API__BASE_URL"
+"""Where Airflow reads the address of its own page from, before its configuration file."""
 
 _VERDICTS = {
     "held": Text("holds", "green"),
@@ -35,6 +49,8 @@ _VERDICTS = {
 _VERDICT_WIDTH = len("does not hold") + 2
 _INDENT = 2
 _DEEPER = 4
+
+SEVERAL = 2
 
 _DOES_NOT_COUNT = "does not count: "
 """What stands before many reasons for that, and need not be said beside the label."""
@@ -61,22 +77,35 @@ def explain(options: argparse.Namespace) -> bool:
                 policy,
                 options.tag,
                 source=stores.of(policy.source.connection),
-                target=stores.of(policy.target.connection),
+                target_of=stores.of,
                 ledger=ledger,
                 now=system_clock(),
                 afresh=options.afresh,
             )
 
         found = with_stores(policy, look)
+        marks = ledger.lives.marks(found.recorded)
+    links = RunLinks(os.environ.get(BASE_URL_VARIABLE, ""))
     if options.json:
-        output.print_json(explanation_json(found))
+        output.print_json(explanation_json(found, links, marks))
     else:
-        output.console().print(explanation_outline(found))
+        output.console().print(explanation_outline(found, links))
     return not found.problem and found.outcome is not Outcome.CONFLICT
 
 
-def explanation_json(found: Explanation) -> output.JsonValue:
-    """Return an explanation as a document of a stable shape."""
+def explanation_json(
+    found: Explanation, links: RunLinks = NO_LINKS, marks: Sequence[Marks] = ()
+) -> output.JsonValue:
+    """Return an explanation as a document of a stable shape.
+
+    Args:
+        found: The explanation.
+        links: Where Airflow's page shows runs.
+        marks: What sets each of its recorded decisions apart.
+
+    Returns:
+        The document.
+    """
     return {
         "policy": found.policy,
         "at": output.moment(found.at),
@@ -92,7 +121,24 @@ def explanation_json(found: Explanation) -> output.JsonValue:
         "run": found.run or None,
         "evidence": _evidence_json(found.evidence) if found.evidence else None,
         "why_no_evidence": found.why_no_evidence or None,
-        "recorded": output.history_json(found.recorded) if found.recorded else None,
+        "targets": [_target_json(each) for each in found.targets],
+        "recorded": {**output.history_json(found.recorded[0]), "marks": marks_json(marks[0])}
+        if found.recorded and marks
+        else None,
+        "promotions": [
+            output.promotion_json(each.promotion) for each in found.recorded if each.promotion
+        ],
+        "life": life_json(found.life, links) if found.life else None,
+    }
+
+
+def _target_json(decision: ImageDecision) -> output.JsonValue:
+    destination = decision.destination
+    return {
+        "connection": destination.target.connection if destination else None,
+        "target": str(decision.target) if decision.target else None,
+        "decision": str(decision.outcome),
+        "target_tag_holds": decision.held_digest,
     }
 
 
@@ -142,7 +188,7 @@ def _note_json(examined: ExaminedNote) -> output.JsonValue:
     }
 
 
-def explanation_outline(found: Explanation) -> Outline:
+def explanation_outline(found: Explanation, links: RunLinks = NO_LINKS) -> Outline:
     """Return an explanation as lines for people."""
     return Outline(
         [
@@ -151,6 +197,7 @@ def explanation_outline(found: Explanation) -> Outline:
             *_head(found),
             *_triggers(found),
             *_evidence(found),
+            *(life_lines(found.life, links) if found.life else ()),
         ]
     )
 
@@ -161,13 +208,23 @@ def _head(found: Explanation) -> Iterator[Line]:
         ("decision", output.decision_word(found.outcome or "unreadable")),
         ("because", found.problem),
         ("until", output.for_people(found.wait_until) + (" at least" if found.wait_until else "")),
-        ("target", _target(found)),
+        *_targets(found),
         ("a run", found.run),
         *_recorded(found.recorded, found.digest),
     ]
     for label, text in facts:
         if str(text):
             yield Line(text, label, indent=_INDENT, width=_VERDICT_WIDTH)
+
+
+def _targets(found: Explanation) -> Iterator[tuple[str, str]]:
+    """Say where the image goes; with several targets also what is decided for each."""
+    if len(found.targets) < SEVERAL:
+        yield "target", _target(found)
+        return
+    for each in found.targets:
+        where = f"{each.destination.target.connection}: " if each.destination else ""
+        yield "target", f"{where}{each.target or 'no legal tag'}: {each.outcome}"
 
 
 def _target(found: Explanation) -> str:
@@ -179,20 +236,22 @@ def _target(found: Explanation) -> str:
     return f"{found.target}{as_digest}"
 
 
-def _recorded(entry: HistoryEntry | None, digest: str | None) -> Iterator[tuple[str, str]]:
+def _recorded(entries: Sequence[HistoryEntry], digest: str | None) -> Iterator[tuple[str, str]]:
     """Say what the ledger holds."""
-    if entry is None:
+    if not entries:
         yield "recorded", "nothing yet"
         return
-    decision, done = entry.decision, entry.promotion
+    entry = entries[0]
+    decision = entry.decision
     said = f"{decision.outcome}, {output.for_people(decision.decided_at)}"
     if decision.times_asked > 1:
         said += f"; asked {decision.times_asked} times, last {output.for_people(decision.asked_at)}"
     if entry.observation.digest != digest:
         said += f"; when the tag pointed at {entry.observation.digest}"
     yield "recorded", said
-    if done:
-        said = f"{done.state} at {done.target_repository}:{done.target_tag}"
+    for done in [each.promotion for each in entries if each.promotion]:
+        where = f"{done.target_registry}/" if len(entries) >= SEVERAL else ""
+        said = f"{done.state} at {where}{done.target_repository}:{done.target_tag}"
         said += f", {output.for_people(done.ended_at)}" if done.ended_at else ""
         yield "promotion", f"{said}: {done.error}" if done.error else said
 
@@ -285,11 +344,11 @@ def _short(text: str, digest: str | None) -> str:
 def _says(summary: Summary) -> str:
     said = [summary.format]
     if summary.components is not None:
-        said.append(f"{summary.components} components")
+        said.append(counted(summary.components, "component"))
     if summary.vulnerabilities is not None:
         numbers = summary.vulnerabilities
         bands = ", ".join(f"{number} {band}" for band, number in numbers.by_band.items())
-        said.append(f"{numbers.total} vulnerabilities ({bands})")
+        said.append(f"{counted(numbers.total, 'vulnerability')} ({bands})")
     if summary.statements:
-        said.append(f"{summary.statements} statements")
+        said.append(counted(summary.statements, "statement"))
     return "; ".join(said)

@@ -11,8 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from image_promotion.cli import output
+from image_promotion.cli.marks import marks_in_words, marks_json
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.location import ledger_url, parse_url, redacted
+from image_promotion.ledger.records import State
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def history(options: argparse.Namespace) -> bool:
     """Show decisions with what came of them, newest first.
 
     Args:
-        options: ``policy``, ``limit``, ``json``.
+        options: ``policy``, ``tag``, ``digest``, ``state``, ``limit``, ``json``.
 
     Returns:
         True.
@@ -60,11 +62,26 @@ def history(options: argparse.Namespace) -> bool:
         LedgerError: The ledger cannot be read.
     """
     with ledger_to_read(os.environ) as ledger:
-        entries = ledger.history(policy=options.policy, limit=options.limit)
+        entries = ledger.history(
+            policy=options.policy,
+            limit=options.limit,
+            tag=options.tag,
+            digest=options.digest,
+            state=State(options.state) if options.state else None,
+        )
+        marks = ledger.lives.marks(entries)
     if options.json:
-        output.print_json([output.history_json(entry) for entry in entries])
+        output.print_json(
+            [
+                {**output.history_json(entry), "marks": marks_json(each)}
+                for entry, each in zip(entries, marks, strict=True)
+            ]
+        )
     elif entries:
-        output.console().print(output.history_table(entries))
+        said = [marks_in_words(each) for each in marks]
+        output.console().print(output.history_table(entries, said))
+    elif options.tag or options.digest or options.state:
+        print("nothing of that kind has been decided yet")
     else:
         of = f" by a policy of the name {options.policy}" if options.policy else ""
         print(f"nothing has been decided{of} yet")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
@@ -31,10 +32,12 @@ class Layout:
         columns: The columns of the table, from left to right.
         narrow: Where the table does not fit: the columns on each line of a row. The first line
             begins at the margin and the others are indented; what is empty is left out.
+        below: Columns that stand below their row, where the table would fit but for them.
     """
 
     columns: tuple[str, ...]
     narrow: tuple[tuple[str, ...], ...]
+    below: tuple[str, ...] = ()
 
 
 class Listing:
@@ -55,21 +58,41 @@ class Listing:
         if self._title:
             yield clean(self._title)
             yield ""
-        table = self._table()
+        names = self._names()
+        table = self._table(names)
         # A table is asked how wide it would like to be, without any limit.
         wanted = Measurement.get(console, options.update(width=_WIDEST), table).maximum
         if wanted <= options.max_width:
             yield table
-        else:
-            for row in self._rows:
-                yield from self._paragraph(row)
+            return
+        beside = [name for name in names if name not in self._layout.below]
+        widths = {
+            name: max([cell_len(name), *(row[name].cell_len for row in self._rows)])
+            for name in beside
+        }
+        if self._layout.below and sum(widths.values()) + len(widths) < options.max_width:
+            yield from self._rows_with_lines_below(widths)
+            return
+        for row in self._rows:
+            yield from self._paragraph(row)
 
-    def _table(self) -> Table:
-        names = [
+    def _names(self) -> list[str]:
+        """Return the columns in which something stands."""
+        return [
             name
             for name in self._layout.columns
             if not self._rows or any(row[name].plain for row in self._rows)
         ]
+
+    def _rows_with_lines_below(self, widths: Mapping[str, int]) -> RenderResult:
+        yield _aligned({name: Text(name, "bold") for name in widths}, widths)
+        for row in self._rows:
+            yield _aligned(row, widths)
+            for name in self._layout.below:
+                if row[name].plain:
+                    yield Padding(row[name], (0, 0, 0, _INDENT), expand=False)
+
+    def _table(self, names: Sequence[str]) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in names:
             table.add_column(name, overflow="fold")
@@ -84,6 +107,17 @@ class Listing:
                 line = Text("  ").join(cells)
                 line.overflow = "fold"
                 yield Padding(line, (0, 0, 0, _INDENT if number else 0), expand=False)
+
+
+def _aligned(row: Mapping[str, Text], widths: Mapping[str, int]) -> Text:
+    cells = []
+    for name, width in widths.items():
+        cell = row[name].copy()
+        cell.pad_right(width - cell.cell_len)
+        cells.append(cell)
+    line = Text(" ").join(cells)
+    line.rstrip()
+    return line
 
 
 def _led_to(name: str, cell: Text) -> Text:

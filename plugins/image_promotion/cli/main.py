@@ -14,10 +14,12 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from image_promotion.cli import target_verbs
 from image_promotion.cli.loading import loaded_for_good
 from image_promotion.errors import InvalidReferenceError, PromotionError
 
@@ -29,7 +31,27 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 POLICIES_VARIABLE = "IMAGE_PROMOTION_POLICIES"
 
+# As in ledger.records, which would load more than a command line needs to be understood.
+_STATES = ("planned", "copied", "tagged", "verified", "failed", "superseded")
+
 _DISTRIBUTION = "image-promotion"
+
+_COMMANDS = {
+    "validate": ("policies", "validate"),
+    "plan": ("commands", "plan"),
+    "explain": ("explaining", "explain"),
+    "run": ("commands", "run"),
+    "rollback": ("rollback", "rollback"),
+    "recheck": ("rechecking", "recheck"),
+    "retention": ("retention", "retention"),
+    "history": ("ledgers", "history"),
+    "copy": ("copying", "copy"),
+    "evidence": ("evidence", "evidence"),
+    "import": ("importing", "import_policies"),
+    "render-tag": ("names", "render_tag"),
+    "reference": ("names", "reference"),
+}
+"""Each command's module and function."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,29 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], bool]:
     """Load the command that is meant."""
-    match options.command:
-        case "validate":
-            from image_promotion.cli.policies import validate as act  # noqa: PLC0415 - see above
-        case "plan":
-            from image_promotion.cli.commands import plan as act  # noqa: PLC0415
-        case "explain":
-            from image_promotion.cli.explaining import explain as act  # noqa: PLC0415
-        case "run":
-            from image_promotion.cli.commands import run as act  # noqa: PLC0415
-        case "history":
-            from image_promotion.cli.ledgers import history as act  # noqa: PLC0415
-        case "copy":
-            from image_promotion.cli.copying import copy as act  # noqa: PLC0415
-        case "evidence":
-            from image_promotion.cli.evidence import evidence as act  # noqa: PLC0415
-        case "import":
-            from image_promotion.cli.importing import (  # noqa: PLC0415
-                import_policies as act,
-            )
-        case "render-tag":
-            from image_promotion.cli.names import render_tag as act  # noqa: PLC0415
-        case _:
-            from image_promotion.cli.names import reference as act  # noqa: PLC0415
+    module, name = _COMMANDS[options.command]
+    act: Callable[[argparse.Namespace], bool] = getattr(
+        import_module(f"image_promotion.cli.{module}"), name
+    )
     return act
 
 
@@ -127,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = verbs.add_parser("plan", help="say what a run would do; nothing is written")
     _add_policy_arguments(plan)
+    plan.add_argument(
+        "--no-sizes",
+        action="store_false",
+        dest="sizes",
+        help="do not find out how many bytes would be moved, which asks the target for each blob",
+    )
 
     _add_explain(
         verbs.add_parser("explain", help="say what is decided about one tag, and why, in full")
@@ -135,8 +144,30 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="run a policy here and now, without a scheduler")
     _add_policy_arguments(run)
 
+    target_verbs.add_rollback(
+        verbs.add_parser("rollback", help="set a target tag back to what it was"), _add_common
+    )
+
+    recheck = verbs.add_parser("recheck", help="judge again what a policy has promoted")
+    recheck.add_argument("policy", help="a policy file, or the name of a policy")
+    recheck.add_argument("--all", action="store_true", help="also what was looked at lately")
+    _add_policies(recheck)
+    _add_json(recheck)
+
+    target_verbs.add_retention(
+        verbs.add_parser("retention", help="remove target tags that a policy does not keep"),
+        _add_common,
+    )
+
     history = verbs.add_parser("history", help="show decisions and promotions")
     history.add_argument("--policy", metavar="NAME", help="of this policy alone")
+    history.add_argument("--tag", metavar="TAG", help="about this source or target tag alone")
+    history.add_argument(
+        "--digest", metavar="DIGEST", help="about digests alone that begin so, such as sha256:4fb0"
+    )
+    history.add_argument(
+        "--state", choices=_STATES, help="promotions alone that stand so, with their decisions"
+    )
     history.add_argument("--limit", type=_positive, default=100, help="at most so many (100)")
     _add_json(history)
 
@@ -201,8 +232,24 @@ def _add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decide-again", action="store_true", help="also consider what was rejected before"
     )
+    parser.add_argument(
+        "--override",
+        # No text: argparse would read that as if somebody had written it.
+        default=None,
+        type=_reason,
+        metavar="REASON",
+        help="promote these tags although a trigger does not hold, where the policy allows it; the "
+        "reason is kept",
+    )
     _add_policies(parser)
     _add_json(parser)
+
+
+def _reason(text: str) -> str:
+    """Take the reason of an override; an empty one must not pass for none being asked for."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("needs a reason")
+    return text
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
@@ -286,6 +333,11 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite files of the same name")
     parser.add_argument("--dry-run", action="store_true", help="print the files instead")
     _add_policies(parser)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    _add_policies(parser)
+    _add_json(parser)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

@@ -18,12 +18,11 @@ from rich.text import Text
 
 from image_promotion.cli.listing import Layout, Listing, Row
 from image_promotion.cli.wording import in_brief
-from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
+from image_promotion.ledger.records import HistoryEntry, Kind, Outcome, Promotion, Reason, State
 
 if TYPE_CHECKING:
     from image_promotion.cli.copying import Copied
     from image_promotion.evidence.summary import VulnerabilityNumbers
-    from image_promotion.promotion.planning import PlannedImage
     from image_promotion.promotion.reporting import RunReport
 
 JsonValue = dict[str, "JsonValue"] | list["JsonValue"] | str | int | float | bool | None
@@ -38,29 +37,30 @@ _COLOURS = {
     "superseded": "magenta",
 }
 
-# A pipe has no width: its lines are as long as what stands in them.
-WIDTH_OF_A_PIPE = 100_000
+# A pipe has no width. Files are read by people too, and whoever takes fields apart takes the JSON.
+WIDTH_OF_A_PIPE = 200
 
 # The second stands only in tables in which some target gets another digest than its source has.
-_DIGESTS = ("digest", "target digest")
+DIGESTS = ("digest", "target digest")
 
-_PLAN = Layout(
-    columns=("tag", "decision", "reason", "target tag", *_DIGESTS, "state", "time"),
-    narrow=(("decision", "tag"), ("reason",), ("target tag", *_DIGESTS), ("state", "time")),
-)
 _PROMOTIONS = Layout(
-    columns=("tag", "target tag", *_DIGESTS, "state", "copied", "time"),
-    narrow=(("state", "tag"), ("target tag", *_DIGESTS), ("copied", "time")),
+    columns=("tag", "target tag", *DIGESTS, "state", "copied", "time"),
+    narrow=(("state", "tag"), ("target tag", *DIGESTS), ("copied", "time")),
 )
 _HISTORY = Layout(
-    columns=("policy", "image", "decision", "reason", "target tag", *_DIGESTS, "state", "time"),
+    columns=(
+        *("policy", "image", "decision", "reason", "target tag"),
+        *(*DIGESTS, "state", "time", "marks"),
+    ),
     narrow=(
         ("decision", "image"),
         ("policy",),
         ("reason",),
-        ("target tag", *_DIGESTS),
+        ("target tag", *DIGESTS),
         ("state", "time"),
+        ("marks",),
     ),
+    below=("marks", "reason"),
 )
 
 
@@ -83,7 +83,7 @@ def short_digest(digest: str | None) -> str:
     return digest[:19] if digest else ""
 
 
-def _other_digest(target: str | None, source: str | None) -> str:
+def other_digest(target: str | None, source: str | None) -> str:
     """Return the beginning of a target's digest where it is not the source's."""
     return "" if target == source else short_digest(target)
 
@@ -123,26 +123,6 @@ def numbers_json(numbers: VulnerabilityNumbers | None) -> JsonValue:
     }
 
 
-def plan_json(row: PlannedImage) -> JsonValue:
-    """Return one entry of a plan."""
-    promotion = row.promotion
-    return {
-        "repository": row.repository,
-        "tag": row.tag,
-        "digest": row.digest,
-        "target_digest": row.target_digest,
-        "decision": str(row.outcome) if row.outcome else None,
-        "reason": row.why,
-        "reasons": [reason_json(reason) for reason in row.reasons],
-        "target": str(row.target) if row.target else None,
-        "target_tag": row.target.tag if row.target else None,
-        "new": row.is_new,
-        "wait_until": moment(row.wait_until),
-        "state": str(promotion.state) if promotion else None,
-        "at": moment(promotion.ended_at) if promotion else None,
-    }
-
-
 def promotion_json(promotion: Promotion) -> JsonValue:
     """Return a promotion as it stands."""
     return {
@@ -151,9 +131,12 @@ def promotion_json(promotion: Promotion) -> JsonValue:
         "source": f"{promotion.source_repository}:{promotion.source_tag}",
         "target": f"{promotion.target_repository}:{promotion.target_tag}",
         "source_registry": promotion.source_registry,
+        "target_connection": promotion.target_connection,
         "target_registry": promotion.target_registry,
         "digest": promotion.digest,
         "target_digest": promotion.target_digest,
+        "kind": str(promotion.kind),
+        "former_digest": promotion.former_digest,
         "state": str(promotion.state),
         "error": promotion.error or None,
         "planned_at": moment(promotion.planned_at),
@@ -179,7 +162,7 @@ def run_json(report: RunReport) -> JsonValue:
     }
 
 
-def history_json(entry: HistoryEntry) -> JsonValue:
+def history_json(entry: HistoryEntry) -> dict[str, JsonValue]:
     """Return one decision with what came of it."""
     seen = entry.observation
     return {
@@ -229,93 +212,81 @@ def copy_json(copied: Copied) -> JsonValue:
     }
 
 
-def plan_table(rows: Sequence[PlannedImage]) -> Listing:
-    """Return a plan as a table: tag, decision, reason, target tag, digest, state, time.
-
-    What all rows share, the repositories, stands above it.
-    """
-    sources = {row.repository for row in rows}
-    targets = {row.target.repository for row in rows if row.target}
-    listed: list[Row] = []
-    for row in rows:
-        promotion = row.promotion
-        listed.append(
-            {
-                "tag": _image(row.repository, row.tag, sources),
-                "decision": decision_word(row.outcome or "unreadable"),
-                "reason": _reason_of(row),
-                "target tag": _image(row.target.repository, row.target.tag, targets)
-                if row.target
-                else "",
-                "digest": short_digest(row.digest),
-                "target digest": _other_digest(row.target_digest, row.digest),
-                "state": decision_word(promotion.state if promotion else ""),
-                "time": for_people(promotion.ended_at if promotion else None),
-            }
-        )
-    return Listing(_PLAN, listed, title=_title(sources, targets))
-
-
-def _reason_of(row: PlannedImage) -> str:
-    """Return why a row is as it is: what failed in full, and else the triggers in brief."""
-    if row.problem or (row.promotion and row.promotion.state is State.FAILED):
-        return row.why
-    return in_brief(row.reasons)
-
-
 def promotion_table(promotions: Sequence[Promotion]) -> Listing:
     """Return promotions as a table."""
     sources = {each.source_repository for each in promotions}
-    targets = {each.target_repository for each in promotions}
+    is_several = len({each.target_connection for each in promotions}) > 1
+    repositories = {each.id: _repository(each, is_several=is_several) for each in promotions}
+    targets = set(repositories.values())
     rows: list[Row] = []
     for each in promotions:
         copied = "" if each.bytes_copied is None else f"{each.bytes_copied / 1_000_000:.1f} MB"
         rows.append(
             {
-                "tag": _image(each.source_repository, each.source_tag, sources),
-                "target tag": _image(each.target_repository, each.target_tag, targets),
+                "tag": image_of(each.source_repository, each.source_tag, sources),
+                "target tag": image_of(repositories[each.id], each.target_tag, targets),
                 "digest": short_digest(each.digest),
-                "target digest": _other_digest(each.target_digest, each.digest),
+                "target digest": other_digest(each.target_digest, each.digest),
                 "state": decision_word(each.state),
                 "copied": copied,
                 "time": for_people(each.ended_at),
             }
         )
-    return Listing(_PROMOTIONS, rows, title=_title(sources, targets))
+    return Listing(_PROMOTIONS, rows, title=title_of(sources, targets))
 
 
-def history_table(entries: Sequence[HistoryEntry]) -> Listing:
-    """Return decisions with what came of them as a table."""
+def _repository(promotion: Promotion, *, is_several: bool) -> str:
+    """Return a target repository, with its connection where there are several."""
+    repository = promotion.target_repository
+    return f"{promotion.target_connection}/{repository}" if is_several else repository
+
+
+def history_table(entries: Sequence[HistoryEntry], marks: Sequence[str]) -> Listing:
+    """Return decisions with what came of them as a table.
+
+    Args:
+        entries: The decisions, with each promotion.
+        marks: What sets each of them apart, in words.
+
+    Returns:
+        The table.
+    """
     rows: list[Row] = []
-    for entry in entries:
+    for entry, marked in zip(entries, marks, strict=True):
         seen, done = entry.observation, entry.promotion
         reason = in_brief(entry.decision.reasons)
         if done and done.state is State.FAILED:
             reason = done.error
+        is_several = len(entry.decision.promotion_ids) > 1
         rows.append(
             {
                 "policy": seen.policy,
                 "image": f"{seen.repository}:{seen.tag}",
-                "decision": decision_word(entry.decision.outcome),
+                "decision": decision_word(
+                    done.kind if done and done.kind is Kind.ROLLBACK else entry.decision.outcome
+                ),
                 "reason": reason,
-                "target tag": f"{done.target_repository}:{done.target_tag}" if done else "",
+                "target tag": f"{_repository(done, is_several=is_several)}:{done.target_tag}"
+                if done
+                else "",
                 "digest": short_digest(seen.digest),
-                "target digest": _other_digest(done.target_digest if done else None, seen.digest),
+                "target digest": other_digest(done.target_digest if done else None, seen.digest),
                 "state": decision_word(done.state if done else ""),
                 "time": for_people(done.ended_at if done else entry.decision.decided_at),
+                "marks": marked,
             }
         )
     return Listing(_HISTORY, rows)
 
 
-def _title(sources: set[str], targets: set[str]) -> str:
+def title_of(sources: set[str], targets: set[str]) -> str:
     """Return where everything comes from and goes to; empty when there are several such places."""
     if len(sources) != 1 or len(targets) > 1:
         return ""
     return " -> ".join([*sources, *targets])
 
 
-def _image(repository: str, tag: str, repositories: set[str]) -> str:
+def image_of(repository: str, tag: str, repositories: set[str]) -> str:
     """Return an image as a row shows it: the repository stands above when all rows share it."""
     return tag if len(repositories) == 1 else f"{repository}:{tag}"
 

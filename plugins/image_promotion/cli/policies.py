@@ -34,7 +34,10 @@ def validate(options: argparse.Namespace) -> bool:
         good, broken = [each.policy for each in loaded.good], loaded.broken
     else:
         policy, broken = check_policy_file(path)
-        good = [policy] if policy else []
+        if policy and policy.requires:
+            # What it requires stands in the files beside it.
+            broken = tuple(each for each in load_policies(path.parent).broken if each.file == path)
+        good = [policy] if policy and not broken else []
     for policy in good:
         print(f"ok: {policy.name}")
     for error in broken:

@@ -20,6 +20,21 @@ _ABOUT = re.compile(r" of [^\s@]+@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})(?![
 _ITEMS_IN_A_TABLE = 3
 
 
+def counted(number: int, noun: str) -> str:
+    """Say how many of something there are.
+
+    Args:
+        number: How many.
+        noun: What it is, one of it.
+
+    Returns:
+        Such as ``1 vulnerability`` or ``2 vulnerabilities``.
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
 def short_digests(text: str) -> str:
     """Return a text with the beginnings of its digests alone, as people compare them."""
     return _DIGEST.sub(r"\1\3:\2\4", text)

@@ -13,7 +13,14 @@ from typing import Self
 
 from image_promotion.errors import LedgerError
 from image_promotion.ledger import decisions, evidence, history, observations, promotions, runs
+from image_promotion.ledger.approvals import Approvals
+from image_promotion.ledger.attestations import Attestations
+from image_promotion.ledger.chronicle import Chronicle
 from image_promotion.ledger.database import Database
+from image_promotion.ledger.images import Images
+from image_promotion.ledger.lives import Lives
+from image_promotion.ledger.notices import Notices
+from image_promotion.ledger.rechecks import Rechecks
 from image_promotion.ledger.records import (
     Aim,
     Candidate,
@@ -31,6 +38,9 @@ from image_promotion.ledger.records import (
     TransferFigures,
     Transition,
 )
+from image_promotion.ledger.removals import Removals
+from image_promotion.ledger.rollbacks import Rollbacks
+from image_promotion.ledger.upstream import Upstream
 
 
 class Ledger:
@@ -77,9 +87,67 @@ class Ledger:
     ) -> None:
         self.close()
 
+    @property
+    def approvals(self) -> Approvals:
+        """Whom runs ask to approve promotions, and who said what."""
+        return Approvals(self._database)
+
+    @property
+    def attestations(self) -> Attestations:
+        """The signed statements that verified promotions leave in the target."""
+        return Attestations(self._database)
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """The history page by page, and what policies came to."""
+        return Chronicle(self._database)
+
+    @property
+    def images(self) -> Images:
+        """All there is about single images."""
+        return Images(self._database)
+
+    @property
+    def lives(self) -> Lives:
+        """All there is about single tags."""
+        return Lives(self._database)
+
+    @property
+    def notices(self) -> Notices:
+        """What people have been told."""
+        return Notices(self._database)
+
+    @property
+    def rechecks(self) -> Rechecks:
+        """Second thoughts about what is promoted."""
+        return Rechecks(self._database)
+
+    @property
+    def upstream(self) -> Upstream:
+        """What other policies have brought to where a policy takes images from."""
+        return Upstream(self._database)
+
+    @property
+    def rollbacks(self) -> Rollbacks:
+        """Target tags that were set back, and what they held."""
+        return Rollbacks(self._database)
+
+    @property
+    def removals(self) -> Removals:
+        """Target tags that retention took away."""
+        return Removals(self._database)
+
     # Runs
 
-    def begin_run(self, version: PolicyVersion, *, key: str, kind: str, at: datetime) -> Run:
+    def begin_run(
+        self,
+        version: PolicyVersion,
+        *,
+        key: str,
+        kind: str,
+        at: datetime,
+        started_by: str | None = None,
+    ) -> Run:
         """Begin a run, or find the run of this key as it was begun.
 
         Args:
@@ -88,6 +156,7 @@ class Ledger:
             key: What names the run outside the ledger.
             kind: How it came about, such as ``scheduled`` or ``manual``.
             at: Now.
+            started_by: Who started it by hand, if anybody did.
 
         Returns:
             The run.
@@ -96,7 +165,7 @@ class Ledger:
             LedgerError: The key belongs to a run of another policy.
         """
         with self._database.writing() as connection:
-            return runs.begin(connection, version, key=key, kind=kind, at=at)
+            return runs.begin(connection, version, key=key, kind=kind, at=at, started_by=started_by)
 
     def run(self, key: str) -> Run | None:
         """Find a run.
@@ -196,6 +265,18 @@ class Ledger:
 
     # Decisions
 
+    def overridden_tags(self, policy: str) -> frozenset[tuple[str, str]]:
+        """List the tags that a person promotes although a trigger of the policy does not hold.
+
+        Args:
+            policy: The policy.
+
+        Returns:
+            Repository and tag of those that are there and hold the image that is meant.
+        """
+        with self._database.reading() as connection:
+            return decisions.overridden_tags(connection, policy)
+
     def decide(
         self, run: Run, new_decisions: Sequence[NewDecision], at: datetime
     ) -> tuple[Decision, ...]:
@@ -227,18 +308,31 @@ class Ledger:
         with self._database.reading() as connection:
             return decisions.of_run(connection, run)
 
-    def history(self, *, policy: str | None = None, limit: int = 100) -> tuple[HistoryEntry, ...]:
-        """List decisions with what came of them.
+    def history(
+        self,
+        *,
+        policy: str | None = None,
+        limit: int = 100,
+        tag: str | None = None,
+        digest: str | None = None,
+        state: State | None = None,
+    ) -> tuple[HistoryEntry, ...]:
+        """List decisions with what came of them, one entry for each promotion.
 
         Args:
             policy: Only this policy's; None for all.
             limit: At most so many.
+            tag: Only those about this source tag, or this target tag; None for all.
+            digest: Only those about digests, in the source or the target, that begin so.
+            state: Only promotions that stand so.
 
         Returns:
             The entries, newest decision first.
         """
         with self._database.reading() as connection:
-            return history.newest(connection, policy=policy, limit=limit)
+            return history.newest(
+                connection, policy=policy, limit=limit, tag=tag, digest=digest, state=state
+            )
 
     def standings(self, policy: str) -> tuple[HistoryEntry, ...]:
         """List how each tag that is there now stands with a policy.
@@ -247,8 +341,8 @@ class Ledger:
             policy: The policy.
 
         Returns:
-            The last decision about each present stay, with what came of it. What was seen and not
-            decided yet is not among them.
+            The last decision about each present stay, with what came of it: one entry for each
+            promotion, or one without. What was seen and not decided yet is not among them.
         """
         with self._database.reading() as connection:
             return history.standings(connection, policy)
@@ -310,7 +404,12 @@ class Ledger:
             return observations.begin_stays_anew(connection, run, aims, at)
 
     def plan(
-        self, run: Run, new_promotions: Sequence[NewPromotion], at: datetime
+        self,
+        run: Run,
+        new_promotions: Sequence[NewPromotion],
+        at: datetime,
+        *,
+        rejected_too: bool = False,
     ) -> tuple[Promotion, ...]:
         """Plan promotions; each observation goes to each target once.
 
@@ -321,12 +420,13 @@ class Ledger:
             run: The run that plans.
             new_promotions: What to plan.
             at: Now.
+            rejected_too: Plan also anew what people rejected, since somebody asks for it again.
 
         Returns:
             The promotions, in the order given.
         """
         with self._database.writing() as connection:
-            return promotions.plan(connection, run, new_promotions, at)
+            return promotions.plan(connection, run, new_promotions, at, rejected_too=rejected_too)
 
     def tag_claims(
         self, target_connection_or_registry: str, repository: str, tags: Collection[str]
@@ -347,6 +447,20 @@ class Ledger:
             return promotions.tag_claims(
                 connection, target_connection_or_registry, repository, tags
             )
+
+    def promotions_to(
+        self, keys: Collection[tuple[int, str]]
+    ) -> Mapping[tuple[int, str], Promotion]:
+        """Find the promotions of observations to targets.
+
+        Args:
+            keys: Observations' ids, each with a target key.
+
+        Returns:
+            Those there are, by these keys.
+        """
+        with self._database.reading() as connection:
+            return promotions.by_key(connection, keys)
 
     def promotion(self, promotion_id: int) -> Promotion:
         """Read a promotion.

@@ -4,10 +4,11 @@
        │           │          │
        ├───────────┼──────────┴──> failed ──> the state it failed in, or planned anew
        │           │                 │
-       └───────────┴─────────────────┴──> superseded
+       └───────────┴─────────────────┴──> superseded ──> planned anew, if people rejected it
 
 A tagged promotion is never superseded: its tag is visible in the target, so it is verified or it
-fails. Verified and superseded are final.
+fails. Verified is final, and so is superseded but for one way: what people rejected is superseded
+until somebody asks for it again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ PREDECESSORS = {
 
 FAILABLE = frozenset({State.PLANNED, State.COPIED, State.TAGGED})
 SUPERSEDABLE = frozenset({State.PLANNED, State.COPIED, State.FAILED})
+REVIVABLE = State.SUPERSEDED
+"""The state from which a promotion is planned anew when people rejected it and somebody asks."""
 UNFINISHED = frozenset({State.PLANNED, State.COPIED, State.TAGGED, State.FAILED})
 FINAL = frozenset({State.VERIFIED, State.SUPERSEDED})
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, case, insert, select, update
+from sqlalchemy import Connection, RowMapping, case, insert, not_, or_, select, update
 
-from image_promotion.ledger import promotions, rows, runs
+from image_promotion.ledger import promotions, rows, runs, verdicts
 from image_promotion.ledger.database import in_batches
-from image_promotion.ledger.records import Aim, Observation, Run, Sighting, State
+from image_promotion.ledger.records import Aim, Kind, Observation, Run, Sighting, State
 from image_promotion.ledger.tables import observations
 from image_promotion.ledger.tables import promotions as promotions_table
 
@@ -194,7 +194,8 @@ def _given_up(connection: Connection, policy: str, repository: str) -> frozenset
     """List the current stays whose promotion was superseded.
 
     The tag was found gone, or elsewhere, between scans. When it is seen again it came back, and
-    that is a new stay: else this image would never be promoted.
+    that is a new stay: else this image would never be promoted. What people rejected is another
+    matter: it is not to be promoted, and not to be asked about again.
     """
     query = (
         select(observations.c.id)
@@ -204,6 +205,8 @@ def _given_up(connection: Connection, policy: str, repository: str) -> frozenset
             observations.c.repository == repository,
             observations.c.is_current,
             promotions_table.c.state == State.SUPERSEDED,
+            not_(verdicts.is_rejected()),
+            or_(promotions_table.c.kind.is_(None), promotions_table.c.kind != Kind.ROLLBACK),
         )
     )
     return frozenset(connection.execute(query).scalars())

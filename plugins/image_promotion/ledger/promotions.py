@@ -11,20 +11,33 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from image_promotion.errors import LedgerError, Subject
-from image_promotion.ledger import rows, runs
+from image_promotion.ledger import rows, runs, verdicts
 from image_promotion.ledger.database import in_batches, insert_if_absent
 from image_promotion.ledger.lifecycle import (
     FAILABLE,
     FINAL,
     PREDECESSORS,
+    REVIVABLE,
     SUPERSEDABLE,
     UNFINISHED,
     has_reached,
 )
 from image_promotion.ledger.records import (
+    Kind,
     NewPromotion,
     Promotion,
     Run,
@@ -34,6 +47,7 @@ from image_promotion.ledger.records import (
     Transition,
 )
 from image_promotion.ledger.tables import (
+    decision_promotions,
     decisions,
     observations,
     policy_versions,
@@ -48,7 +62,12 @@ _Key = tuple[int, str]
 
 
 def plan(
-    connection: Connection, run: Run, new_promotions: Sequence[NewPromotion], at: datetime
+    connection: Connection,
+    run: Run,
+    new_promotions: Sequence[NewPromotion],
+    at: datetime,
+    *,
+    rejected_too: bool = False,
 ) -> tuple[Promotion, ...]:
     """Plan promotions; see ``Ledger.plan``."""
     runs.lock_policy(connection, run.policy)
@@ -63,8 +82,13 @@ def plan(
             if key not in found
         ],
     )
+    _repeat_observations(connection)
+    rejected: frozenset[int] = frozenset()
+    if rejected_too:
+        given_up = [each.id for each in found.values() if each.state is REVIVABLE]
+        rejected = verdicts.rejected(connection, given_up)
     for key, before in found.items():
-        if before.state is State.FAILED:
+        if before.state is State.FAILED or before.id in rejected:
             _plan_anew(connection, run, before, wanted[key], at)
     planned = by_key(connection, wanted)
     first_steps = [
@@ -86,16 +110,45 @@ def plan(
         )
     insert_if_absent(
         connection,
+        decision_promotions,
+        [
+            {"decision_id": new.decision_id, "promotion_id": planned[key].id}
+            for key, new in wanted.items()
+        ],
+    )
+    insert_if_absent(
+        connection,
         run_promotions,
         [{"run_id": run.id, "promotion_id": promotion.id} for promotion in planned.values()],
     )
     return tuple(planned[key] for key in wanted)
 
 
+def _repeat_observations(connection: Connection) -> None:
+    """Write down beside each new promotion what it is of: its indexes go by that.
+
+    Also beside those that a process of an earlier version planned in the meantime.
+    """
+    seen = observations
+
+    def of_observation(column: Column[str]) -> ScalarSelect[str]:
+        return select(column).where(seen.c.id == promotions.c.observation_id).scalar_subquery()
+
+    connection.execute(
+        update(promotions)
+        .where(promotions.c.policy.is_(None))
+        .values(
+            policy=of_observation(seen.c.policy),
+            source_repository=of_observation(seen.c.repository),
+            source_tag=of_observation(seen.c.tag),
+        )
+    )
+
+
 def _plan_anew(
     connection: Connection, run: Run, before: Promotion, new: NewPromotion, at: datetime
 ) -> None:
-    """Send a failed promotion from its start again, as the present policy has it."""
+    """Send a failed or rejected promotion from its start again, as the present policy has it."""
     _move(
         connection,
         before,
@@ -186,6 +239,12 @@ def read_all(connection: Connection, promotion_ids: Collection[int]) -> tuple[Pr
     return tuple(found[promotion_id] for promotion_id in promotion_ids)
 
 
+def read_locked(connection: Connection, promotion_ids: Collection[int]) -> tuple[Promotion, ...]:
+    """Read promotions, and keep others from changing them until this transaction ends."""
+    found = _locked_all(connection, promotion_ids)
+    return tuple(found[each] for each in promotion_ids if each in found)
+
+
 def _locked_all(connection: Connection, promotion_ids: Collection[int]) -> dict[int, Promotion]:
     found: dict[int, Promotion] = {}
     for batch in in_batches(frozenset(promotion_ids)):
@@ -257,6 +316,8 @@ def supersede_stale(
         .where(
             observations.c.policy == run.policy,
             promotions.c.state.in_(SUPERSEDABLE),
+            # What a tag is set back to has mostly left its source tag long ago.
+            or_(promotions.c.kind.is_(None), promotions.c.kind != Kind.ROLLBACK),
             or_(observations.c.is_current.is_(False), observations.c.gone_at.is_not(None)),
         )
         .order_by(promotions.c.id)
@@ -310,8 +371,15 @@ def tag_claims(
                 promotions.c.target_repository == repository,
                 promotions.c.target_tag.in_(batch),
                 promotions.c.state.in_(UNFINISHED),
-                observations.c.is_current,
-                observations.c.gone_at.is_(None),
+                or_(
+                    and_(
+                        or_(promotions.c.kind.is_(None), promotions.c.kind != Kind.ROLLBACK),
+                        observations.c.is_current,
+                        observations.c.gone_at.is_(None),
+                    ),
+                    # One that failed is tried again by a person, if at all.
+                    and_(promotions.c.kind == Kind.ROLLBACK, promotions.c.state != State.FAILED),
+                ),
             )
             .order_by(promotions.c.id)
         )

@@ -31,6 +31,20 @@ class State(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class Verdict(StrEnum):
+    """What a person says about a promotion."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class Kind(StrEnum):
+    """What a promotion is for."""
+
+    PROMOTION = "promotion"
+    ROLLBACK = "rollback"
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
     """A policy as it was written at some time.
@@ -64,6 +78,7 @@ class Run:
         evaluated_at: When its evaluation was finished first.
         tags_seen: How many tags the scan listed.
         tags_rejected_by_name: How many of them were thrown away by their names alone.
+        started_by: Who started it by hand; None where nobody did, or nobody knows.
     """
 
     id: int
@@ -78,6 +93,7 @@ class Run:
     evaluated_at: datetime | None
     tags_seen: int
     tags_rejected_by_name: int
+    started_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,9 @@ class Observation:
     """A stay of a tag at a digest, as one policy saw it.
 
     A policy that chooses other platforms of the same digest than before begins a new stay.
+
+    Some were never seen by a scan: what a target tag is set back to, where the policy did not put
+    it there. Such a one is never current, and its ordinal is 0 or less.
 
     Args:
         id: Its number in the ledger.
@@ -152,6 +171,8 @@ class NewDecision:
         reasons: One reason per trigger.
         wait_until: When the answer changes by itself, if that is known.
         target_tag: The rendered target tag, if it came to that.
+        overridden_by: Who promotes it although a trigger does not hold; None where nobody does.
+        override_reason: What they wrote.
     """
 
     observation_id: int
@@ -159,6 +180,8 @@ class NewDecision:
     reasons: tuple[Reason, ...]
     wait_until: datetime | None = None
     target_tag: str | None = None
+    overridden_by: str | None = None
+    override_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +199,9 @@ class Decision:
         decided_at: When this was decided first.
         asked_at: When it was asked last and the answer was still this one.
         times_asked: In how many runs it was asked.
-        promotion_id: The promotion that was planned for it.
+        promotion_ids: The promotions that were planned for it, one for each target and tag.
+        overridden_by: As in NewDecision.
+        override_reason: As in NewDecision.
     """
 
     id: int
@@ -189,7 +214,9 @@ class Decision:
     decided_at: datetime
     asked_at: datetime
     times_asked: int
-    promotion_id: int | None
+    promotion_ids: tuple[int, ...] = ()
+    overridden_by: str | None = None
+    override_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +245,9 @@ class NewPromotion:
         existing_tag: What the policy says about a target tag that holds another digest.
         target_digest: What the target tag gets: the digest of the observation, or that of a new
             index of some of its platforms.
+        kind: What it is for.
+        former_digest: What the target tag must hold just before a rollback sets it; None for a
+            free tag. For other promotions it is found out when the tag is set.
     """
 
     observation_id: int
@@ -231,6 +261,8 @@ class NewPromotion:
     target_key: str
     existing_tag: str
     target_digest: str
+    kind: Kind = Kind.PROMOTION
+    former_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +326,9 @@ class Promotion:
         bytes_mounted: As in TransferFigures; None before the copy.
         seconds: As in TransferFigures; None before the copy.
         run_key: The key of the run that planned it last.
+        kind: What it is for.
+        former_digest: What the target tag held before it was set; None where it was free, or held
+            the same.
     """
 
     id: int
@@ -326,6 +361,8 @@ class Promotion:
     bytes_mounted: int | None
     seconds: float | None
     run_key: str
+    kind: Kind = Kind.PROMOTION
+    former_digest: str | None = None
 
     @property
     def is_selection(self) -> bool:
@@ -373,7 +410,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A decision, what it was about, and the promotion that came of it."""
+    """A decision, what it was about, and a promotion that came of it.
+
+    A decision of which several promotions came has an entry for each.
+    """
 
     observation: Observation
     decision: Decision

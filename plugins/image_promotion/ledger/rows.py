@@ -9,6 +9,7 @@ from sqlalchemy import Column, Label, RowMapping, func
 
 from image_promotion.ledger.records import (
     Decision,
+    Kind,
     Observation,
     Promotion,
     Run,
@@ -40,6 +41,7 @@ RUN: _Columns = (
     runs.c.evaluated_at,
     runs.c.tags_seen,
     runs.c.tags_rejected_by_name,
+    runs.c.started_by,
 )
 
 OBSERVATION: _Columns = (
@@ -64,7 +66,8 @@ DECISION: _Columns = (
     decisions.c.decided_at,
     decisions.c.asked_at,
     decisions.c.times_asked,
-    promotions.c.id.label("promotion_id"),
+    decisions.c.overridden_by,
+    decisions.c.override_reason,
 )
 
 PROMOTION: _Columns = (
@@ -98,6 +101,8 @@ PROMOTION: _Columns = (
     promotions.c.bytes_mounted,
     promotions.c.seconds,
     runs.c.key.label("run_key"),
+    func.coalesce(promotions.c.kind, Kind.PROMOTION).label("kind"),
+    promotions.c.former_digest,
 )
 
 TRANSITION: _Columns = (
@@ -121,7 +126,7 @@ def observation(row: RowMapping) -> Observation:
 
 
 def decision(row: RowMapping) -> Decision:
-    """Read a Decision from a row that has the columns DECISION."""
+    """Read a Decision, but for its promotions, from a row that has the columns DECISION."""
     return _record(Decision, DECISION, row)
 
 

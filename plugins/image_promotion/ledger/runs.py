@@ -14,7 +14,13 @@ from image_promotion.ledger.tables import policies, policy_versions, runs
 
 
 def begin(
-    connection: Connection, version: PolicyVersion, *, key: str, kind: str, at: datetime
+    connection: Connection,
+    version: PolicyVersion,
+    *,
+    key: str,
+    kind: str,
+    at: datetime,
+    started_by: str | None = None,
 ) -> Run:
     """Begin a run, or find it; see ``Ledger.begin_run``."""
     if (found := find(connection, key)) is None:
@@ -29,6 +35,7 @@ def begin(
                     "kind": kind,
                     "started_at": at,
                     "first_of_version": not was_evaluated(connection, version),
+                    "started_by": started_by,
                 }
             ],
         )

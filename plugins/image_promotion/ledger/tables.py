@@ -33,9 +33,9 @@ from sqlalchemy import (
     text,
 )
 
-from image_promotion.ledger.records import Outcome, Reason, State
+from image_promotion.ledger.records import Kind, Outcome, Reason, State, Verdict
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The migration that makes these tables; a test holds it equal to Alembic's head."""
 
 VERSION_TABLE = "image_promotion_alembic_version"
@@ -114,13 +114,13 @@ def _reasons(items: list[dict[str, object]]) -> tuple[Reason, ...]:
     )
 
 
-def _words(words: type[StrEnum], name: str) -> Enum:
-    """Give the column type of an enumeration: its values as text, and a constraint."""
+def _words(words: type[StrEnum], name: str, *, is_checked: bool = True) -> Enum:
+    """Give the column type of an enumeration: its values as text, and a constraint if wanted."""
     return Enum(
         words,
         name=name,
         native_enum=False,
-        create_constraint=True,
+        create_constraint=is_checked,
         length=16,
         values_callable=lambda kind: [word.value for word in kind],
     )
@@ -171,6 +171,8 @@ runs = Table(
     Column("evaluated_at", UtcDateTime),
     Column("tags_seen", Integer, nullable=False, default=0),
     Column("tags_rejected_by_name", Integer, nullable=False, default=0),
+    # Who started it by hand; empty where nobody did.
+    Column("started_by", String(255)),
 )
 
 observations = Table(
@@ -188,6 +190,7 @@ observations = Table(
     Column("is_current", Boolean, nullable=False),
     Column("gone_at", UtcDateTime),
     UniqueConstraint("policy", "repository", "tag", "ordinal"),
+    Index(None, "digest"),
 )
 
 # A tag is at one digest at a time.
@@ -219,6 +222,10 @@ decisions = Table(
     Column("decided_run_id", ForeignKey(runs.c.id), nullable=False),
     Column("asked_run_id", ForeignKey(runs.c.id), nullable=False),
     Column("is_latest", Boolean, nullable=False),
+    # Who promotes it although a trigger does not hold, and why; empty where nobody does.
+    Column("overridden_by", String(255)),
+    Column("override_reason", FreeText),
+    Index(None, "outcome", "is_latest", "observation_id"),
 )
 
 # An observation has one last decision.
@@ -259,15 +266,43 @@ promotions = Table(
     Column("bytes_skipped", BigInteger),
     Column("bytes_mounted", BigInteger),
     Column("seconds", Float),
+    # Empty where a process of an earlier version planned it: then it is a promotion.
+    Column("kind", _words(Kind, "kind", is_checked=False)),
+    # What the target tag held before it was set; empty where it was free.
+    Column("former_digest", String(256)),
+    # What the observation says, once more, for the indexes below; empty where a process of an
+    # earlier version planned it, until the next plan.
+    Column("policy", String(255)),
+    Column("source_repository", String(512)),
+    Column("source_tag", String(128)),
     UniqueConstraint("observation_id", "target_key"),
     Index(None, "target_repository", "target_tag"),
     Index(None, "state"),
+    # Each leads to the newest of a kind, however many there are; see ``chronicle``.
+    Index(None, "planned_at"),
+    Index(None, "policy", "planned_at"),
+    Index(None, "policy", "state", "planned_at"),
+    Index(None, "state", "planned_at"),
+    Index(None, "source_repository", "planned_at"),
+    Index(None, "target_repository", "planned_at"),
+    Index(None, "source_tag", "planned_at"),
+    Index(None, "target_tag", "planned_at"),
+    Index(None, "target_digest"),
+    Index(None, "state", "verified_at", "policy"),
 )
 
 run_promotions = Table(
     "ledger_run_promotions",
     metadata,
     Column("run_id", ForeignKey(runs.c.id), primary_key=True),
+    Column("promotion_id", ForeignKey(promotions.c.id), primary_key=True),
+)
+
+# A decision has several targets, and one promotion may be asked for by decision after decision.
+decision_promotions = Table(
+    "ledger_decision_promotions",
+    metadata,
+    Column("decision_id", ForeignKey(decisions.c.id), primary_key=True),
     Column("promotion_id", ForeignKey(promotions.c.id), primary_key=True),
 )
 
@@ -295,4 +330,92 @@ evidence = Table(
     Column("content", LargeBinary, nullable=False),
     Column("gathered_at", UtcDateTime, nullable=False),
     UniqueConstraint("registry", "repository", "digest", "configuration"),
+    Index(None, "digest"),
+)
+
+# That a run waits for people's answer about a promotion, so that another one does not ask as well.
+approval_requests = Table(
+    "ledger_approval_requests",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("promotion_id", ForeignKey(promotions.c.id), nullable=False),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    UniqueConstraint("promotion_id", "run_id"),
+)
+
+approvals = Table(
+    "ledger_approvals",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("promotion_id", ForeignKey(promotions.c.id), nullable=False),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False),
+    Column("verdict", _words(Verdict, "verdict"), nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("comment", FreeText, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    # One person has one word in one run.
+    UniqueConstraint("promotion_id", "run_id", "who"),
+)
+
+attestations = Table(
+    "ledger_attestations",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("promotion_id", ForeignKey(promotions.c.id), nullable=False, unique=True),
+    # Of the manifest that holds the statement, in the target repository.
+    Column("digest", String(256), nullable=False),
+    Column("key_id", String(255), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("run_key", String(512), nullable=False),
+)
+
+rechecks = Table(
+    "ledger_rechecks",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("promotion_id", ForeignKey(promotions.c.id), nullable=False),
+    Column("run_key", String(512), nullable=False),
+    Column("policy_version_id", ForeignKey(policy_versions.c.id), nullable=False),
+    Column("outcome", _words(Outcome, "outcome"), nullable=False),
+    Column("reasons", Reasons, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("is_latest", Boolean, nullable=False),
+)
+
+# A promotion has one last recheck.
+Index(
+    "uq_ledger_rechecks_latest",
+    rechecks.c.promotion_id,
+    unique=True,
+    sqlite_where=text("is_latest"),
+    postgresql_where=text("is_latest"),
+)
+
+# Target tags that retention took away.
+removals = Table(
+    "ledger_removals",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("promotion_id", ForeignKey(promotions.c.id), nullable=False, unique=True),
+    Column("run_key", String(512), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("detail", FreeText, nullable=False),
+    # Empty as long as it is not known to be gone: `at` is when it was begun.
+    Column("removed_at", UtcDateTime),
+)
+
+# What people have been told, so that they are told once.
+notices = Table(
+    "ledger_notices",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("policy", ForeignKey(policies.c.name), nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("policy", "event", "subject"),
 )

@@ -9,42 +9,61 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from image_promotion.hooks.container_registry import find_endpoint
 from image_promotion.hooks.ledger import open_ledger
+from image_promotion.hooks.signing_key import find_signing_key
 from image_promotion.ledger.ledger import Ledger
+from image_promotion.ledger.records import Kind, Promotion
 from image_promotion.operators.interruption import InterruptibleOperator
-from image_promotion.operators.runs import RunRequest, require_run
+from image_promotion.operators.runs import RunRequest, require_run, run_url
 from image_promotion.policy.model import Policy
+from image_promotion.promotion import retention
+from image_promotion.promotion.attestation import attestor_of, unattested
 from image_promotion.promotion.batches import Stage, StageReport
 from image_promotion.promotion.clock import system_clock
 from image_promotion.promotion.evaluation import Evaluation, evaluate_and_record
 from image_promotion.promotion.journal import Journal
+from image_promotion.promotion.overriding import require_override
 from image_promotion.promotion.pipeline import Stages
-from image_promotion.promotion.planning import PlannedImage, plan
+from image_promotion.promotion.planning import plan
+from image_promotion.promotion.previewing import Preview, preview
 from image_promotion.promotion.progress import LogProgress
 from image_promotion.promotion.reporting import RunReport, report
+from image_promotion.promotion.retention import RetentionReport
+from image_promotion.promotion.rollback import (
+    PlannedRollback,
+    RollbackRequest,
+    find_rollback,
+    plan_rollback,
+    stores_for,
+)
 from image_promotion.promotion.scanning import Scan, scan, scan_and_record, version_of
 from image_promotion.promotion.stores import Stores
 
 Result = TypeVar("Result")
 
 
-def look_at_source(task: InterruptibleOperator, policy: Policy, request: RunRequest) -> Scan:
+def look_at_source(
+    task: InterruptibleOperator, policy: Policy, request: RunRequest, *, who: str | None = None
+) -> Scan:
     """Scan the source of a policy, writing nothing.
 
     Args:
         task: The operator that runs.
         policy: The policy.
         request: What the run was asked for.
+        who: Who asked, if anybody did.
 
     Returns:
         What was seen.
 
     Raises:
-        PromotionError: The source cannot be listed.
+        PromotionError: The source cannot be listed, or an override is refused.
     """
+    override = require_override(policy, request.tags, request.override, who)
     return _with_stores(
         task,
         {policy.source.connection},
@@ -53,12 +72,19 @@ def look_at_source(task: InterruptibleOperator, policy: Policy, request: RunRequ
             stores.of(policy.source.connection),
             now=system_clock(),
             only_tags=request.tags,
+            overrules=request.tags if override else (),
         ),
     )
 
 
 def scan_source(
-    task: InterruptibleOperator, policy: Policy, request: RunRequest, *, key: str, kind: str
+    task: InterruptibleOperator,
+    policy: Policy,
+    request: RunRequest,
+    *,
+    key: str,
+    kind: str,
+    who: str | None = None,
 ) -> Scan:
     """Scan the source of a policy and record in the ledger what was seen.
 
@@ -69,16 +95,22 @@ def scan_source(
         request: What the run was asked for.
         key: What the ledger calls the run.
         kind: How the run came about.
+        who: Who started it by hand, if anybody did.
 
     Returns:
         What was seen.
 
     Raises:
-        PromotionError: The source cannot be listed, or the ledger cannot be written.
+        PromotionError: The source cannot be listed, an override is refused, or the ledger cannot be
+            written.
     """
     with open_ledger() as ledger:
-        run = ledger.begin_run(version_of(policy), key=key, kind=kind, at=system_clock())
+        require_override(policy, request.tags, request.override, who)
+        run = ledger.begin_run(
+            version_of(policy), key=key, kind=kind, at=system_clock(), started_by=who
+        )
         begun = Policy.from_document(run.document)
+        override = require_override(begun, request.tags, request.override, run.started_by)
         return _with_stores(
             task,
             {begun.source.connection},
@@ -89,14 +121,13 @@ def scan_source(
                 run,
                 now=system_clock(),
                 only_tags=request.tags,
+                overrules=request.tags if override else (),
             ),
         )
 
 
-def plan_run(
-    task: InterruptibleOperator, policy: Policy, request: RunRequest
-) -> list[PlannedImage]:
-    """Say what a run would do now, writing nothing.
+def plan_run(task: InterruptibleOperator, policy: Policy, request: RunRequest) -> Preview:
+    """Say what a run would do and move now, writing nothing.
 
     Args:
         task: The operator that runs.
@@ -110,19 +141,27 @@ def plan_run(
         PromotionError: A registry or the ledger cannot be asked.
     """
     with open_ledger() as ledger:
-        return _with_stores(
-            task,
-            {policy.source.connection, policy.target.connection},
-            lambda stores: plan(
+
+        async def look(stores: Stores) -> Preview:
+            source = stores.of(policy.source.connection)
+            rows = await plan(
                 policy,
-                source=stores.of(policy.source.connection),
-                target=stores.of(policy.target.connection),
+                source=source,
+                target_of=stores.of,
                 ledger=ledger,
                 now=system_clock(),
                 only_tags=request.tags,
                 decide_again=request.decide_again,
-            ),
-        )
+                overrules=bool(request.override),
+            )
+            return await preview(
+                policy,
+                rows,
+                source=source,
+                target_of=stores.of,
+            )
+
+        return _with_stores(task, {policy.source.connection, *policy.target_connections}, look)
 
 
 def evaluate_run(
@@ -144,18 +183,20 @@ def evaluate_run(
     with open_ledger() as ledger:
         run = require_run(ledger, key)
         policy = Policy.from_document(run.document)
+        override = require_override(policy, request.tags, request.override, run.started_by)
         evaluation = _with_stores(
             task,
-            {policy.source.connection, policy.target.connection},
+            {policy.source.connection, *policy.target_connections},
             lambda stores: evaluate_and_record(
                 policy,
                 source=stores.of(policy.source.connection),
-                target=stores.of(policy.target.connection),
+                target_of=stores.of,
                 ledger=ledger,
                 run=run,
                 now=system_clock(),
                 only_tags=request.tags,
                 decide_again=request.decide_again,
+                override=override,
             ),
         )
         return policy, evaluation
@@ -185,12 +226,138 @@ def carry_out_stage(
         PromotionError: Of the one that failed, or of all that failed; the others are done.
     """
     with open_ledger() as ledger:
-        journal = Journal(ledger, key, system_clock)
-        return _with_stores(
+        return _carry_out(task, ledger, Stage(stage), promotion_ids, key=key, log=log)
+
+
+def attest_earlier(
+    task: InterruptibleOperator, *, key: str, log: logging.Logger
+) -> tuple[list[int], StageReport]:
+    """Attest what was verified before a run began, and was not attested.
+
+    Args:
+        task: The operator that runs.
+        key: What the ledger calls the run.
+        log: For what is said on the way.
+
+    Returns:
+        The promotions' ids, as many as a run may carry, and how many of them were done.
+
+    Raises:
+        PromotionError: Of the one that failed, or of all that failed; the others are done.
+    """
+    with open_ledger() as ledger:
+        run = require_run(ledger, key)
+        policy = Policy.from_document(run.document)
+        missing = unattested(ledger, policy, verified_before=run.started_at)
+        ids = [each.id for each in missing[: policy.limits.images_per_run]]
+        if not ids:
+            return ids, StageReport(done=0, not_ready=0)
+        return ids, _carry_out(task, ledger, Stage.ATTEST, ids, key=key, log=log)
+
+
+def _carry_out(
+    task: InterruptibleOperator,
+    ledger: Ledger,
+    stage: Stage,
+    promotion_ids: Sequence[int],
+    *,
+    key: str,
+    log: logging.Logger,
+) -> StageReport:
+    attestor = (
+        attestor_of(ledger, key, find_signing_key, run_url=run_url)
+        if stage is Stage.ATTEST
+        else None
+    )
+    stages_of = partial(
+        Stages,
+        journal=Journal(ledger, key, system_clock),
+        progress_of=lambda label: LogProgress(log, label),
+        attestor=attestor,
+    )
+    return _within(
+        task,
+        Stores(find_endpoint, *_connections_of(ledger, promotion_ids, stage)),
+        lambda stores: stages_of(stores).carry_out(stage, promotion_ids),
+    )
+
+
+def look_for_rollback(
+    task: InterruptibleOperator, policy: Policy, request: RollbackRequest
+) -> PlannedRollback:
+    """Say what a rollback would do, writing nothing.
+
+    Args:
+        task: The operator that runs.
+        policy: The policy whose target tag it is.
+        request: What is wanted.
+
+    Returns:
+        What it would do.
+
+    Raises:
+        RollbackError: It cannot be done as it was asked.
+        PromotionError: The target or the ledger cannot be asked.
+    """
+    with open_ledger() as ledger:
+        return _within(
             task,
-            _connections_of(ledger, promotion_ids),
-            lambda stores: Stages(stores, journal, lambda label: LogProgress(log, label)).carry_out(
-                Stage(stage), promotion_ids
+            stores_for(policy, request, ledger=ledger, find_endpoint=find_endpoint),
+            lambda stores: find_rollback(policy, request, stores=stores, ledger=ledger),
+        )
+
+
+def plan_rollback_run(
+    task: InterruptibleOperator, policy: Policy, request: RollbackRequest, *, key: str
+) -> Promotion:
+    """Plan a rollback in a run of its own.
+
+    Args:
+        task: The operator that runs.
+        policy: The policy whose target tag it is.
+        request: What is wanted.
+        key: What the ledger calls the run.
+
+    Returns:
+        The promotion.
+
+    Raises:
+        RollbackError: It cannot be done as it was asked.
+        PromotionError: The target cannot be asked, or the ledger cannot be written.
+    """
+    with open_ledger() as ledger:
+        return _within(
+            task,
+            stores_for(policy, request, ledger=ledger, find_endpoint=find_endpoint),
+            lambda stores: plan_rollback(
+                policy, request, stores=stores, ledger=ledger, run_key=key, now=system_clock()
+            ),
+        )
+
+
+def retain_run(task: InterruptibleOperator, *, key: str) -> RetentionReport | None:
+    """Take away the target tags that a run's policy does not keep, or find out which those are.
+
+    Args:
+        task: The operator that runs.
+        key: What the ledger calls the run.
+
+    Returns:
+        What was done; None for a run that never began.
+
+    Raises:
+        PromotionError: The ledger cannot be read or written.
+    """
+    with open_ledger() as ledger:
+        run = ledger.run(key)
+        if run is None:
+            return None
+        policy = Policy.from_document(run.document)
+        return _within(
+            task,
+            retention.stores_for(policy, ledger=ledger, find_endpoint=find_endpoint),
+            lambda stores: retention.retain(
+                policy, stores=stores, ledger=ledger, clock=system_clock, run_key=key
             ),
         )
 
@@ -212,11 +379,16 @@ def sum_up(key: str, *, unreadable: Sequence[str] = ()) -> RunReport:
         return report(ledger, require_run(ledger, key), unreadable=unreadable)
 
 
-def _connections_of(ledger: Ledger, promotion_ids: Sequence[int]) -> set[str]:
-    promotions = [ledger.promotion(each) for each in promotion_ids]
-    return {each.source_connection for each in promotions} | {
-        each.target_connection for each in promotions
-    }
+def _connections_of(
+    ledger: Ledger, promotion_ids: Sequence[int], stage: Stage
+) -> tuple[set[str], set[str]]:
+    """Return the connections that a stage needs, and those that may be gone by now."""
+    promotions = ledger.promotions(promotion_ids)
+    needed = {each.target_connection for each in promotions}
+    if stage is not Stage.ATTEST:
+        needed |= {each.source_connection for each in promotions if each.kind is Kind.PROMOTION}
+    # What is whole in the target when it is set back is not asked for at its source.
+    return needed, {each.source_connection for each in promotions} - needed
 
 
 def _with_stores(
@@ -225,7 +397,15 @@ def _with_stores(
     act: Callable[[Stores], Coroutine[Any, Any, Result]],
 ) -> Result:
     """Open the stores that are needed, act, and close them."""
-    stores = Stores(find_endpoint, connection_ids)
+    return _within(task, Stores(find_endpoint, connection_ids), act)
+
+
+def _within(
+    task: InterruptibleOperator,
+    stores: Stores,
+    act: Callable[[Stores], Coroutine[Any, Any, Result]],
+) -> Result:
+    """Act on stores, and close them."""
 
     async def within() -> Result:
         async with stores:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import Asset, BaseOperator, Context, TaskInstanceState
@@ -12,9 +12,13 @@ from image_promotion.errors import PromotionError
 from image_promotion.operators.runs import RunRequest, run_key
 
 if TYPE_CHECKING:
+    from image_promotion.policy.chaining import Place
     from image_promotion.promotion.reporting import RunReport
 
 SHOWN = 50
+
+NOTIFY = "notify"
+"""The task that tells people; when it fails, that is its own failure, and not the run's."""
 
 _NOT_DONE = (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
 
@@ -29,14 +33,37 @@ class RunSummary(TypedDict):
     problems: int
 
 
-class AnnounceOperator(BaseOperator):
-    """Makes an asset event of the target repository when a run verified promotions.
+def failed_tasks(context: Context) -> list[str]:
+    """Return the tasks of this run that did not get through.
 
-    Policies whose source is that repository run at once. A run in which nothing arrived skips this
-    task, and so announces nothing.
+    The ledger knows what became of each image. It does not know that the evaluation never finished,
+    or that an image verified long ago was verified again and is no longer well.
 
     Args:
-        target: The asset of the target repository.
+        context: Airflow's context.
+
+    Returns:
+        Their ids, mapped ones with their index.
+    """
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
+    # What was not told says nothing of what was done.
+    return sorted(
+        name
+        for name, state in states.items()
+        if state in _NOT_DONE and name not in (ti.task_id, NOTIFY)
+    )
+
+
+class AnnounceOperator(BaseOperator):
+    """Makes asset events of the target repositories in which a run verified promotions.
+
+    Policies whose source is such a repository run at once, also those whose source is a pattern. A
+    run in which nothing arrived skips this task, and so announces nothing.
+
+    Args:
+        places: The assets by what they stand for. All of them are drawn in Airflow's asset graph;
+            an event is made of those in which something has arrived.
         plan_only: Nothing was promoted, so announce nothing.
         evaluate_task_id: The task that says what is to be promoted.
     """
@@ -47,13 +74,13 @@ class AnnounceOperator(BaseOperator):
     def __init__(
         self,
         *,
-        target: Asset,
+        places: Mapping[Place, Asset],
         plan_only: bool | str = False,
         evaluate_task_id: str = "evaluate",
         **kwargs: Any,
     ) -> None:
-        super().__init__(outlets=[target], **kwargs)
-        self.target = target
+        super().__init__(outlets=list(places.values()), **kwargs)
+        self.places = places
         self.plan_only = plan_only
         self.evaluate_task_id = evaluate_task_id
 
@@ -78,10 +105,23 @@ class AnnounceOperator(BaseOperator):
         arrived = sum_up(run_key(context)).verified
         if not arrived:
             raise AirflowSkipException("nothing new has arrived")
-        context["outlet_events"][self.target].extra = {
-            "promotion_ids": [promotion.id for promotion in arrived],
-            "tags": list(sorted({promotion.target_tag for promotion in arrived})[:SHOWN]),
-        }
+        told = []
+        for place, asset in self.places.items():
+            here = [
+                each
+                for each in arrived
+                if place.holds(each.target_connection, each.target_repository)
+            ]
+            if not here:
+                continue
+            told.append(asset)
+            context["outlet_events"][asset].extra = {
+                "promotion_ids": [promotion.id for promotion in here],
+                "tags": list(sorted({promotion.target_tag for promotion in here})[:SHOWN]),
+            }
+            self.log.info("%d arrived in %s", len(here), asset.name)
+        # Airflow makes an event of each outlet that the task has when it ends.
+        self.outlets = context["ti"].task.outlets = told
 
 
 class ReportOperator(BaseOperator):
@@ -121,7 +161,7 @@ class ReportOperator(BaseOperator):
         from image_promotion.ledger.records import Outcome  # noqa: PLC0415 - too heavy for parsing
         from image_promotion.operators.execution import sum_up  # noqa: PLC0415 - likewise
 
-        failed = self._failed_tasks(context)
+        failed = failed_tasks(context)
         scan = context["ti"].xcom_pull(task_ids=self.scan_task_id)
         if scan is None:
             raise self._refuse("the scan failed, so nothing was decided and nothing promoted")
@@ -143,22 +183,11 @@ class ReportOperator(BaseOperator):
             problems=len(summary.problems),
         )
 
-    def _failed_tasks(self, context: Context) -> list[str]:
-        """Return the tasks of this run that did not get through.
-
-        The ledger knows what became of each image. It does not know that the evaluation never
-        finished, or that an image verified long ago was verified again and is no longer well.
-        """
-        ti = context["ti"]
-        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
-        return sorted(
-            name for name, state in states.items() if state in _NOT_DONE and name != ti.task_id
-        )
-
     def _require_all_done(self, failed: Sequence[str]) -> None:
         if failed:
             shown = ", ".join(failed[:SHOWN])
-            raise self._refuse(f"{len(failed)} tasks of this run did not get through: {shown}")
+            tasks = "1 task" if len(failed) == 1 else f"{len(failed)} tasks"
+            raise self._refuse(f"{tasks} of this run did not get through: {shown}")
 
     def _refuse(self, what: str) -> PromotionError:
         error = PromotionError(

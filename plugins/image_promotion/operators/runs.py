@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from image_promotion.errors import LedgerError
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from image_promotion.ledger.ledger import Ledger
     from image_promotion.ledger.records import Run
+
+COMMAND_LINE = "command line"
+"""The kind of the runs that no Airflow knows."""
 
 _ON = ("true", "1", "yes", "on")
 _OFF = ("false", "0", "no", "off", "none", "")
@@ -26,11 +30,14 @@ class RunRequest:
         tags: The source tags to consider; empty for all.
         dry_run: Whether only to say what would be done.
         decide_again: Whether to decide again what was rejected before.
+        override: Why the tags are promoted although a trigger does not hold; empty where they are
+            not.
     """
 
     tags: tuple[str, ...] = ()
     dry_run: bool = False
     decide_again: bool = False
+    override: str = ""
 
     @classmethod
     def read(
@@ -39,6 +46,7 @@ class RunRequest:
         *,
         dry_run: bool | str = False,
         decide_again: bool | str = False,
+        override: str = "",
     ) -> RunRequest:
         """Read the arguments of an operator, which are texts where they came from a template.
 
@@ -46,6 +54,7 @@ class RunRequest:
             only_tags: The tags; in a text they are separated by blanks or commas, which no tag has.
             dry_run: The switch, or a word for it such as ``True``, ``yes`` or ``off``.
             decide_again: The switch, likewise.
+            override: The reason of an override.
 
         Returns:
             The request.
@@ -59,6 +68,7 @@ class RunRequest:
             tags=tuple(tag for tag in tags if tag),
             dry_run=_is_on(dry_run),
             decide_again=_is_on(decide_again),
+            override=override.strip(),
         )
 
 
@@ -75,6 +85,11 @@ def run_key(context: Context) -> str:
     """Return what the ledger calls this run: the DAG's id and the run's."""
     dag_run = context["dag_run"]
     return f"{dag_run.dag_id}/{dag_run.run_id}"
+
+
+def started_by(context: Context) -> str | None:
+    """Return who started this run by hand, as Airflow's auth manager names them; None if nobody."""
+    return context["dag_run"].triggering_user_name or None
 
 
 def require_run(ledger: Ledger, key: str) -> Run:
@@ -97,3 +112,22 @@ def require_run(ledger: Ledger, key: str) -> Run:
             advice="Its scan did not succeed. Clear the scan task to run it again.",
         )
     return run
+
+
+def run_url(run: Run) -> str | None:
+    """Return where Airflow's page shows a run.
+
+    Args:
+        run: The run, as the ledger knows it.
+
+    Returns:
+        The URL; None for a run of the command line, and where Airflow is not told its own address
+        (``[api] base_url``).
+    """
+    from airflow.sdk.configuration import conf  # noqa: PLC0415 - the DAG file needs none of it
+
+    base_url = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    dag_id, _, run_id = run.key.partition("/")
+    if not base_url or not run_id or run.kind == COMMAND_LINE:
+        return None
+    return f"{base_url}/dags/{quote(dag_id)}/runs/{quote(run_id)}"

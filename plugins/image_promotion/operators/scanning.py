@@ -8,7 +8,8 @@ from typing import Any, TypedDict
 from airflow.sdk import Context
 
 from image_promotion.operators.interruption import InterruptibleOperator
-from image_promotion.operators.runs import RunRequest, run_key
+from image_promotion.operators.metrics import count_scan
+from image_promotion.operators.runs import RunRequest, run_key, started_by
 from image_promotion.policy.model import Policy
 
 SHOWN = 20
@@ -30,9 +31,10 @@ class ScanOperator(InterruptibleOperator):
         policy: The policy.
         only_tags: The source tags to look at, as a list or a text; empty for all.
         plan_only: Look and record nothing.
+        override: Why the tags are promoted although a trigger does not hold; empty otherwise.
     """
 
-    template_fields: Sequence[str] = ("only_tags", "plan_only")
+    template_fields: Sequence[str] = ("only_tags", "plan_only", "override")
     ui_color = "#e8f0fa"
 
     def __init__(
@@ -41,12 +43,14 @@ class ScanOperator(InterruptibleOperator):
         policy: Policy,
         only_tags: Sequence[str] | str = (),
         plan_only: bool | str = False,
+        override: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.policy = policy
         self.only_tags = only_tags
         self.plan_only = plan_only
+        self.override = override
 
     def execute(self, context: Context) -> ScanSummary:
         """Scan.
@@ -65,12 +69,16 @@ class ScanOperator(InterruptibleOperator):
             scan_source,
         )
 
-        request = RunRequest.read(self.only_tags, dry_run=self.plan_only)
+        request = RunRequest.read(self.only_tags, dry_run=self.plan_only, override=self.override)
+        who = started_by(context)
         if request.dry_run:
-            seen = look_at_source(self, self.policy, request)
+            seen = look_at_source(self, self.policy, request, who=who)
         else:
-            kind = str(context["dag_run"].run_type)
-            seen = scan_source(self, self.policy, request, key=run_key(context), kind=kind)
+            # An enumeration, whose str() is the name of its class and member.
+            run_type = context["dag_run"].run_type
+            kind = str(getattr(run_type, "value", run_type))
+            seen = scan_source(self, self.policy, request, key=run_key(context), kind=kind, who=who)
+            count_scan(self.policy.name, tags_seen=seen.tags_seen)
         self.log.info("%s: %s", self.policy.source.repository, seen)
         for problem in seen.problems:
             self.log.error("could not be looked at: %s", problem)

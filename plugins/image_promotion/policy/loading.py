@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from image_promotion.errors import PolicyError
 from image_promotion.policy.model import Policy
+from image_promotion.policy.requirements import WrittenPolicy, requirement_faults
 from image_promotion.policy.signers import FOLDER
 from image_promotion.policy.yaml_document import YamlDocument, read_document
 
@@ -63,9 +65,10 @@ def load_policies(folder: Path) -> LoadedPolicies:
 
     Returns:
         The valid policies and the faults of the others. Of two policies of one name the second by
-        file name is a fault.
+        file name is a fault, and so is what a policy requires of others and cannot have.
     """
-    good: list[LoadedPolicy] = []
+    good: list[WrittenPolicy] = []
+    named: set[str] = set()
     broken: list[PolicyError] = []
     names: dict[str, Path] = {}
     for path in sorted(folder.glob("*")):
@@ -73,10 +76,11 @@ def load_policies(folder: Path) -> LoadedPolicies:
             continue
         policy, faults, document = _check(path)
         broken += faults
-        if policy is None:
+        named |= _names_in(document)
+        if policy is None or document is None:
             continue
         if policy.name in names:
-            line, column = document.places["name",] if document else (1, 1)
+            line, column = document.places["name",]
             broken.append(
                 PolicyError(
                     f"{names[policy.name].name} has a policy of the name {policy.name} already",
@@ -89,8 +93,22 @@ def load_policies(folder: Path) -> LoadedPolicies:
             )
             continue
         names[policy.name] = path
-        good.append(LoadedPolicy(path, policy))
-    return LoadedPolicies(tuple(good), tuple(broken))
+        good.append(WrittenPolicy(path, policy, document))
+    if any(each.policy.requires for each in good):
+        unmet = requirement_faults(good, named)
+        broken += unmet
+        without = {fault.file for fault in unmet}
+        good = [each for each in good if each.path not in without]
+    return LoadedPolicies(
+        tuple(LoadedPolicy(each.path, each.policy) for each in good), tuple(broken)
+    )
+
+
+def _names_in(document: YamlDocument | None) -> set[str]:
+    """Return the name that a file gives its policy, whatever else is wrong with it."""
+    content = document.content if document else None
+    name = content.get("name") if isinstance(content, Mapping) else None
+    return {name} if isinstance(name, str) else set()
 
 
 def check_policy_file(path: Path) -> tuple[Policy | None, tuple[PolicyError, ...]]:
@@ -124,6 +142,6 @@ def _check(path: Path) -> tuple[Policy | None, tuple[PolicyError, ...], YamlDocu
         return (
             None,
             tuple(sorted(faults, key=lambda each: (each.line or 0, each.column or 0))),
-            None,
+            document,
         )
     return policy, (), document

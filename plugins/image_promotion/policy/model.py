@@ -6,7 +6,6 @@ reference page are generated from it (see `schema`).
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -15,13 +14,14 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -32,7 +32,32 @@ from image_promotion.policy.criteria.patterns import TagMatches
 from image_promotion.policy.evidence import Evidence
 from image_promotion.policy.evidence_sources import SourceName
 from image_promotion.policy.foreign_layers import ForeignLayers
+from image_promotion.policy.governance import (
+    APPROVAL,
+    ATTESTATION,
+    MODE,
+    NOTIFY,
+    OVERRIDES,
+    RECHECK,
+    REQUIRES,
+    RETENTION,
+    SOAK,
+    Approval,
+    Attestation,
+    Mode,
+    Notifications,
+    Overrides,
+    RecheckValue,
+    Retention,
+)
 from image_promotion.policy.image_parts import FOREIGN_LAYERS, PLATFORMS, Platforms
+from image_promotion.policy.places import (
+    MAX_TARGETS,
+    Destination,
+    Source,
+    Target,
+    destinations_of,
+)
 from image_promotion.policy.referrers import Referrers
 from image_promotion.policy.refusal import RefusalError
 from image_promotion.policy.repositories import (
@@ -40,36 +65,29 @@ from image_promotion.policy.repositories import (
     is_repository,
     name_in,
     require_matching,
-    require_repository,
     with_name,
 )
-from image_promotion.policy.tag_template import ANY_GROUP, TagTemplate
+from image_promotion.policy.tag_template import TagTemplate
 from image_promotion.policy.triggers import TRIGGER_LIST, Trigger, require_shallow
-from image_promotion.policy.values import Strict, Text, Words
+from image_promotion.policy.values import NOT_EMPTY, Duration, Strict, Text, TextOrList, Words
 
 MANUAL = "manual"
 CRON_FIELDS = 5
 _CHANCE = re.compile(r"[rh](?:$|[(/,])", re.IGNORECASE)
 
+ROLLBACK_DAG_ID = "rollback"
+"""The DAG that sets target tags back; a DAG has its policy's name, so no policy has this one."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
-_CONNECTION_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
 def _name(value: str) -> str:
+    if value == ROLLBACK_DAG_ID:
+        raise RefusalError("is the name of the DAG that sets tags back", "any other name")
     if not _NAME.fullmatch(value):
         raise RefusalError(
             f"{value!r} is no name",
             "lower-case letters, digits and . _ -, a letter or digit first, at most 128 characters",
-        )
-    return value
-
-
-def _connection_id(value: str) -> str:
-    if not _CONNECTION_ID.fullmatch(value):
-        raise RefusalError(
-            f"{value!r} is no connection's id",
-            "the id of an Airflow connection, such as dev_registry; the registry's address and "
-            "credentials are in the connection",
         )
     return value
 
@@ -82,22 +100,6 @@ Name = Annotated[
         json_schema_extra={"pattern": f"^{_NAME.pattern}$"},
     ),
 ]
-ConnectionId = Annotated[
-    Text,
-    AfterValidator(_connection_id),
-    Field(
-        description="An Airflow connection of type container_registry.",
-        json_schema_extra={"pattern": f"^{_CONNECTION_ID.pattern}$"},
-    ),
-]
-
-
-class ExistingTag(StrEnum):
-    """What to do when the target tag holds another image."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    OVERWRITE = "overwrite"
 
 
 class ExistingImages(StrEnum):
@@ -105,79 +107,6 @@ class ExistingImages(StrEnum):
 
     CONSIDER = "consider"
     IGNORE = "ignore"
-
-
-class Source(Strict):
-    """Where images come from."""
-
-    connection: ConnectionId
-    repository: Text = Field(
-        description="A repository such as `dev/website`, or a pattern with one `*` such as "
-        "`dev/*`, which stands for any characters but `/`."
-    )
-
-    @field_validator("repository")
-    @classmethod
-    def _is_repository_or_pattern(cls, value: str) -> str:
-        if value.count("*") > 1:
-            raise RefusalError(f"{value!r} has more than one *", "one * at most")
-        return require_repository(value, "*")
-
-
-class Target(Strict):
-    """Where images go, and what they are called there."""
-
-    connection: ConnectionId
-    repository: Text = Field(
-        description="A repository such as `qa/website`; with a source pattern it has `{name}` "
-        "where the source has what `*` stands for."
-    )
-    tag: Text = Field(
-        default="%n",
-        description="The tag template: `%n` is the source tag, `%Y%m%d` and others the time of "
-        "promotion, `%{1}` or `%{name}` a group of a `matches` trigger.",
-    )
-    timezone: Text = Field(default="UTC", description="An IANA time zone such as `Europe/Berlin`.")
-    existing_tag: ExistingTag = Field(
-        default=ExistingTag.FAIL,
-        description="When the target tag holds another image: `fail` makes the run fail and asks "
-        "again each time, `skip` leaves it alone, `overwrite` moves the tag.",
-    )
-
-    @field_validator("repository")
-    @classmethod
-    def _is_repository(cls, value: str) -> str:
-        if value.count(NAME_PLACEHOLDER) > 1:
-            raise RefusalError(f"{value!r} has {NAME_PLACEHOLDER} twice", "once at most")
-        return require_repository(value, NAME_PLACEHOLDER)
-
-    @field_validator("tag")
-    @classmethod
-    def _is_template(cls, value: str) -> str:
-        TagTemplate.parse(value, groups=ANY_GROUP)
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_time_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            near = difflib.get_close_matches(value, available_timezones(), n=1, cutoff=0.8)
-            hint = f"; did you mean {near[0]}?" if near and "/" in value else ""
-            raise RefusalError(
-                f"there is no time zone {value!r}{hint}",
-                "a name of the IANA database, such as Europe/Berlin",
-            ) from None
-        return value
-
-    @model_validator(mode="after")
-    def _template_suits_the_time_zone(self) -> Target:
-        try:
-            TagTemplate.parse(self.tag, groups=ANY_GROUP, zone=ZoneInfo(self.timezone))
-        except RefusalError as refusal:
-            raise RefusalError(refusal.said, refusal.allowed, at=("tag",)) from None
-        return self
 
 
 class Limits(Strict):
@@ -202,18 +131,32 @@ class Limits(Strict):
 class Policy(Strict):
     """A promotion policy."""
 
-    model_config = ConfigDict(title="Promotion policy")
+    model_config = ConfigDict(
+        title="Promotion policy",
+        json_schema_extra={"oneOf": [{"required": ["target"]}, {"required": ["targets"]}]},
+    )
 
     name: Name
     description: Words = Field(default="", max_length=2000, description="For people.")
     source: Source
-    target: Target
+    sole_target: Target | None = Field(
+        default=None, alias="target", description="Where images go; or several `targets`."
+    )
+    several_targets: tuple[Target, ...] = Field(
+        default=(),
+        alias="targets",
+        validate_default=True,
+        json_schema_extra={**NOT_EMPTY, "maxItems": MAX_TARGETS},
+        description=f"In place of `target`: up to {MAX_TARGETS} of them, each with tags of its "
+        "own. An image goes to all of them; one that fails leaves the others done.",
+    )
     triggers: Annotated[tuple[Trigger, ...], *TRIGGER_LIST] = Field(
         description="What an image must fulfil; all of them must hold."
     )
     schedule: Text = Field(
         default=MANUAL,
-        description="A cron expression such as `*/5 * * * *`, in `target.timezone`, or `manual`. "
+        description="A cron expression such as `*/5 * * * *`, in the time zone of the target (the "
+        "first of several), or `manual`. "
         "With a cron expression, events of the source repository start it besides.",
     )
     existing_images: ExistingImages = Field(
@@ -224,6 +167,15 @@ class Policy(Strict):
     platforms: Platforms | None = PLATFORMS
     foreign_layers: ForeignLayers = FOREIGN_LAYERS
     referrers: Referrers = Referrers()
+    mode: Mode = MODE
+    requires: TextOrList | None = REQUIRES
+    soak: Duration | None = SOAK
+    approval: Approval | None = APPROVAL
+    overrides: Overrides = OVERRIDES
+    attestation: Attestation | None = ATTESTATION
+    recheck: RecheckValue | None = RECHECK
+    retention: Retention | None = RETENTION
+    notify: Notifications = NOTIFY
     limits: Limits = Limits()
 
     @field_validator("schedule")
@@ -252,28 +204,53 @@ class Policy(Strict):
         require_shallow(value)
         return value
 
+    @field_validator("several_targets", mode="after")
+    @classmethod
+    def _is_target_or_targets(
+        cls, value: tuple[Target, ...], info: ValidationInfo
+    ) -> tuple[Target, ...]:
+        # Where `target` is wrong it is not among the data, and that has been said.
+        has_target = info.data.get("sole_target", value) is not None
+        if value and has_target and "sole_target" in info.data:
+            raise RefusalError("stands beside `target`", "one of `target` and `targets`")
+        if not value and not has_target:
+            raise RefusalError("is missing", "`target`, or `targets` for several", at=("target",))
+        if len(value) > MAX_TARGETS:
+            raise RefusalError(f"has {len(value)} targets", f"{MAX_TARGETS} at most")
+        return value
+
     @model_validator(mode="after")
     def _fits_together(self) -> Policy:
+        for n, each in enumerate(self.destinations):
+            self._can_reach(each)
+            if each.place in [other.place for other in self.destinations[:n]]:
+                raise RefusalError(
+                    f"{each.template!r} there is a tag of another target too", at=each.at
+                )
+        self._names_its_signers()
+        for each in self.destinations:
+            try:
+                self._template_of(each)
+            except RefusalError as refusal:
+                raise RefusalError(refusal.said, refusal.allowed, at=each.tag_at) from None
+        return self
+
+    def _can_reach(self, destination: Destination) -> None:
+        target, at = destination.target, (*destination.at, "repository")
         try:
-            require_matching(self.source.repository, self.target.repository)
+            require_matching(self.source.repository, target.repository)
         except RefusalError as refusal:
-            raise RefusalError(refusal.said, refusal.allowed, at=("target", "repository")) from None
+            raise RefusalError(refusal.said, refusal.allowed, at=at) from None
         same_place = (self.source.connection, self.source.repository) == (
-            self.target.connection,
-            self.target.repository.replace(NAME_PLACEHOLDER, "*"),
+            target.connection,
+            target.repository.replace(NAME_PLACEHOLDER, "*"),
         )
-        if same_place and self.target.tag == "%n":
+        if same_place and destination.template == "%n":
             raise RefusalError(
                 "is where the images come from, and their tag stays: nothing would change",
                 "another repository, or another target.tag",
-                at=("target", "repository"),
+                at=at,
             )
-        self._names_its_signers()
-        try:
-            self._template  # noqa: B018 - made once, here, so that a wrong one is told now
-        except RefusalError as refusal:
-            raise RefusalError(refusal.said, refusal.allowed, at=("target", "tag")) from None
-        return self
 
     def _names_its_signers(self) -> None:
         for n, trigger in enumerate(self.triggers):
@@ -288,6 +265,26 @@ class Policy(Strict):
                         "`referrers` among them: signatures are attached to the image",
                         at=named.at,
                     )
+
+    @property
+    def target(self) -> Target:
+        """The target, or the first of several, whose time zone the schedule and triggers go by."""
+        return self.destinations[0].target
+
+    @property
+    def all_targets(self) -> tuple[Target, ...]:
+        """The targets, in the order of the file."""
+        return (self.sole_target,) if self.sole_target else self.several_targets
+
+    @cached_property
+    def destinations(self) -> tuple[Destination, ...]:
+        """All that an image is promoted to: each tag of each target."""
+        return destinations_of(self.sole_target, self.several_targets)
+
+    @property
+    def target_connections(self) -> tuple[str, ...]:
+        """The connections of the targets, each once."""
+        return tuple(dict.fromkeys(each.target.connection for each in self.destinations))
 
     @cached_property
     def criterion(self) -> AllOf:
@@ -306,7 +303,8 @@ class Policy(Strict):
         )
 
     @cached_property
-    def _template(self) -> TagTemplate:
+    def _groups(self) -> frozenset[str]:
+        """The groups that a tag template may use."""
         names: list[str] = [name for pattern in self._patterns for name in pattern.group_names]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -317,7 +315,10 @@ class Policy(Strict):
         if len(self._patterns) == 1:
             # With several expressions nobody could say whose first group %{1} is.
             groups |= {str(n) for n in range(1, self._patterns[0].group_count + 1)}
-        return TagTemplate.parse(self.target.tag, groups=groups)
+        return frozenset(groups)
+
+    def _template_of(self, destination: Destination) -> TagTemplate:
+        return TagTemplate.parse(destination.template, groups=self._groups)
 
     @property
     def repository_is_pattern(self) -> bool:
@@ -328,22 +329,28 @@ class Policy(Strict):
         """Return whether a repository of the source belongs to this policy."""
         return self._name_in(repository) is not None
 
-    def target_repository_for(self, source_repository: str) -> str:
+    def target_repository_for(
+        self, source_repository: str, destination: Destination | None = None
+    ) -> str:
         """Return where the images of a source repository go.
 
         Args:
             source_repository: A repository that this policy matches.
+            destination: One of the policy's; None for the first.
 
         Returns:
             The target repository.
         """
-        return with_name(self.target.repository, self._name_in(source_repository) or "")
+        target = destination.target if destination else self.target
+        return with_name(target.repository, self._name_in(source_repository) or "")
 
     def _name_in(self, repository: str) -> str | None:
         """Return what the pattern's `*` stands for; None for a repository that does not match."""
         name = name_in(self.source.repository, repository)
         # What would be no repository at the target is of no use; such names are rare (web---x).
-        fits = name is not None and is_repository(with_name(self.target.repository, name))
+        fits = name is not None and all(
+            is_repository(with_name(each.target.repository, name)) for each in self.destinations
+        )
         return name if fits else None
 
     def captured_groups(self, tag: str) -> Mapping[str, str]:
@@ -353,12 +360,13 @@ class Policy(Strict):
             captured |= pattern.capture(tag)
         return captured
 
-    def render_tag(self, tag: str, now: datetime) -> str:
+    def render_tag(self, tag: str, now: datetime, destination: Destination | None = None) -> str:
         """Return the target tag of a source tag.
 
         Args:
             tag: The source tag.
             now: The moment of promotion, aware.
+            destination: One of the policy's; None for the first.
 
         Returns:
             The tag.
@@ -366,12 +374,16 @@ class Policy(Strict):
         Raises:
             PolicyError: The template gives no legal tag for this source tag at this moment.
         """
-        at = now.astimezone(ZoneInfo(self.target.timezone))
-        return self._template.render(tag, at, self.captured_groups(tag))
+        destination = destination or self.destinations[0]
+        at = now.astimezone(ZoneInfo(destination.target.timezone))
+        return self._template_of(destination).render(tag, at, self.captured_groups(tag))
 
     def document(self) -> str:
         """Return the whole policy as JSON, in its own order; `from_document` makes it again."""
-        content = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        absent = () if self.several_targets else ("several_targets",)
+        content = self.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude=set(absent)
+        )
         return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
@@ -404,16 +416,24 @@ class Policy(Strict):
         A new description, schedule or limit makes no new version, and so decides nothing again.
         Another `referrers` does make one, although it selects no image: a promotion is carried out
         by the version that decided it, which must say what goes along. The same holds for
-        `platforms` and `foreign_layers`; `evidence` decides. What the four say without the key is
-        left out, so that the hashes stay that were made before there was the key.
+        `platforms`, `foreign_layers` and `attestation`; `evidence`, `mode`, `requires`, `soak`,
+        `approval` and `overrides` decide. What they say without the key is left out, so that the
+        hashes stay that were made before there was the key.
         """
-        parts = {"source", "target", "triggers", "existing_images"}
+        targets = "several_targets" if self.several_targets else "sole_target"
+        parts = {"source", targets, "triggers", "existing_images"}
         if self.referrers != Referrers():
             parts.add("referrers")
         if self.foreign_layers is not ForeignLayers.SKIP:
             parts.add("foreign_layers")
         if self.evidence != Evidence():
             parts.add("evidence")
+        if self.mode is not Mode.PROMOTE:
+            parts.add("mode")
+        if self.overrides is not Overrides.FORBID:
+            parts.add("overrides")
+        # Without a value they are left out of what is dumped.
+        parts |= {"requires", "soak", "approval", "attestation"}
         decides = self.model_dump(mode="json", by_alias=True, exclude_none=True, include=parts)
         if self.platforms is not None:
             # Their order decides nothing.

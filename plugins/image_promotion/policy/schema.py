@@ -199,7 +199,7 @@ def _table(part: dict[str, Any]) -> Iterator[str]:
 
 def _default(value: dict[str, Any]) -> str:
     default = value.get("default")
-    return "" if default in (None, "", {}) else f"`{json.dumps(default)}`"
+    return "" if default in (None, "", {}, []) else f"`{json.dumps(default)}`"
 
 
 def _type(value: dict[str, Any]) -> str:

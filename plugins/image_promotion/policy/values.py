@@ -92,6 +92,31 @@ TextList = Annotated[
     tuple[Text, ...], BeforeValidator(_must_be_list), Field(json_schema_extra=NOT_EMPTY)
 ]
 
+
+def _text_or_texts(value: object) -> object:
+    """Keep one text as it is, so that what is made of it reads as it was written."""
+    if not isinstance(value, list | tuple):
+        return _text(value)
+    _must_be_list(value)
+    for n, each in enumerate(value):
+        try:
+            _text(each)
+        except UnquotedTextError:
+            raise
+        except RefusalError as refusal:
+            raise RefusalError(refusal.said, refusal.allowed, at=(n,)) from None
+    return tuple(value)
+
+
+TextOrTexts = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(
+        _text_or_texts,
+        json_schema_input_type=Annotated[str, Field(min_length=1)]
+        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)],
+    ),
+]
+
 _BOUND_ALLOWED = 'one of >= > = != <= < and a whole number, in quotes, such as "= 0"'
 _MEANT = {"": "=", "==": "=", "=>": ">=", "=<": "<=", "<>": "!=", "=!": "!="}
 
@@ -130,7 +155,7 @@ def _duration(value: object) -> object:
     return duration
 
 
-def _written(duration: timedelta) -> str:
+def written_duration(duration: timedelta) -> str:
     """Return a duration as a policy says it, in the largest unit that gives a whole number."""
     for letter, unit in reversed(_UNITS.items()):
         number, rest = divmod(duration, timedelta(**{unit: 1}))
@@ -142,7 +167,7 @@ def _written(duration: timedelta) -> str:
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration, json_schema_input_type=str),
-    PlainSerializer(_written, when_used="json"),
+    PlainSerializer(written_duration, when_used="json"),
     Field(json_schema_extra={"pattern": f"^{_DURATION.pattern}$"}),
 ]
 

@@ -41,6 +41,18 @@ class AttachmentMemory:
         return self._memories.setdefault(source, ReferrerMemory())
 
 
+def seen_from_target(promotion: Promotion) -> Promotion:
+    """Return a promotion as if its image came from where it is, for questions about it there."""
+    return replace(
+        promotion,
+        source_connection=promotion.target_connection,
+        source_registry=promotion.target_registry,
+        source_repository=promotion.target_repository,
+        source_tag=promotion.target_tag,
+        digest=promotion.target_digest,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class AttachmentCheck:
     """What was found of the attachments of an image in the target, all of it as promised.

@@ -46,23 +46,37 @@ def image_label(promotion: Promotion) -> str:
 
 
 def divide(promotions: Sequence[Promotion], *, most: int) -> list[Batch]:
-    """Divide promotions among lines of tasks: one each, or batches of almost equal size.
+    """Divide promotions among lines of tasks: one image each, or batches of almost equal size.
+
+    An image that gets several tags behind one connection is one, so that it is copied once. Images
+    for different connections are kept apart as far as the number of lines allows: behind a registry
+    that does not answer nobody else has to wait.
 
     Args:
         promotions: The promotions.
         most: How many lines there may be.
 
     Returns:
-        The batches, in the promotions' order.
+        The batches: by connection in the order in which the connections come, and within them in
+        the promotions' order.
     """
-    lines = min(most, len(promotions))
-    bounds = [position * len(promotions) // lines for position in range(lines + 1)] if lines else []
+    by_connection: dict[str, dict[str, list[Promotion]]] = {}
+    for promotion in promotions:
+        images = by_connection.setdefault(promotion.target_connection, {})
+        images.setdefault(f"{image_label(promotion)}@{promotion.digests}", []).append(promotion)
+    loads = [load for images in by_connection.values() for load in images.values()]
+    lines = min(most, len(loads))
+    bounds = [position * len(loads) // lines for position in range(lines + 1)] if lines else []
     batches = []
     for start, end in pairwise(bounds):
-        some = promotions[start:end]
-        more = f" and {len(some) - 1} more" if len(some) > 1 else ""
-        label = image_label(some[0]) + more
-        batches.append(Batch(tuple(promotion.id for promotion in some), label))
+        some = loads[start:end]
+        first = some[0][0]
+        label = image_label(first)
+        if len(by_connection) > 1:
+            label += f" -> {first.target_connection}"
+        if len(some) > 1:
+            label += f" and {len(some) - 1} more"
+        batches.append(Batch(tuple(promotion.id for load in some for promotion in load), label))
     return batches
 
 
@@ -72,6 +86,7 @@ class Stage(StrEnum):
     COPY = "copy"
     RETAG = "retag"
     VERIFY = "verify"
+    ATTEST = "attest"
 
 
 # The states in which a promotion has something to gain from a stage. An earlier one means that the
@@ -80,6 +95,8 @@ READY = {
     Stage.COPY: (State.PLANNED, State.COPIED, State.TAGGED, State.VERIFIED),
     Stage.RETAG: (State.COPIED, State.TAGGED, State.VERIFIED),
     Stage.VERIFY: (State.TAGGED, State.VERIFIED),
+    # What fails here fails the task alone: the promotion stays verified.
+    Stage.ATTEST: (State.VERIFIED,),
 }
 
 

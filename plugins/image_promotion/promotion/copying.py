@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from image_promotion.ledger.records import Promotion, State, TransferFigures
+from image_promotion.ledger.records import Kind, Promotion, State, TransferFigures
 from image_promotion.policy.foreign_layers import ForeignLayers
 from image_promotion.promotion.attachments import (
     AttachmentMemory,
     LeftBehind,
     carry,
     count_left_behind,
+    seen_from_target,
 )
 from image_promotion.promotion.journal import Journal
+from image_promotion.promotion.presence import whats_missing
 from image_promotion.promotion.sboms import SbomReport, Sboms
 from image_promotion.promotion.selection import source_of
 from image_promotion.registry.arrivals import Arrivals
@@ -95,9 +97,18 @@ async def copy(
         promotion.target_repository
     )
     policy = journal.policy_of(promotion)
+    view = promotion
+    if promotion.kind is Kind.ROLLBACK:
+        if not await whats_missing(
+            target, promotion.target_repository, Digest.parse(promotion.target_digest)
+        ):
+            # Its source may be gone by now, or down, and is not needed.
+            view, source, memory = seen_from_target(promotion), target, None
+        else:
+            policy = journal.policy_of(journal.ledger.rollbacks.first_of(promotion))
     image = await copy_image(
-        await source_of(promotion, policy, source),
-        promotion.source_repository,
+        await source_of(view, policy, source),
+        view.source_repository,
         Digest.parse(promotion.target_digest),
         target,
         promotion.target_repository,
@@ -105,8 +116,8 @@ async def copy(
         arrivals=arrivals,
         takes_foreign_layers=policy.foreign_layers is ForeignLayers.COPY,
     )
-    attached = await carry(promotion, source=source, target=target, journal=journal, memory=memory)
-    behind = await count_left_behind(promotion, source=source, journal=journal, memory=memory)
+    attached = await carry(view, source=source, target=target, journal=journal, memory=memory)
+    behind = await count_left_behind(view, source=source, journal=journal, memory=memory)
     made_sboms = await (sboms or Sboms()).attach(promotion, target=target, journal=journal)
     done = Copy(image, attached, has_made_room=made, left_behind=behind, sboms=made_sboms)
     journal.note(

@@ -6,11 +6,12 @@ target tags are found before any content moves.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
-from image_promotion.errors import PolicyError
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import (
     Aim,
@@ -19,28 +20,26 @@ from image_promotion.ledger.records import (
     NewPromotion,
     Outcome,
     Promotion,
-    Reason,
     Run,
     State,
 )
-from image_promotion.policy.criteria.verdict import Verdict
+from image_promotion.policy.governance import Mode
 from image_promotion.policy.model import Policy
-from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
+from image_promotion.promotion.aiming import (
+    Earlier,
+    StoreOf,
+    aim_at_targets,
+    is_carried,
+    target_key,
+    target_keys,
+)
+from image_promotion.promotion.decision import ImageDecision, ImageName
+from image_promotion.promotion.gates import ask_gates
 from image_promotion.promotion.judging import JudgedImages, judge_images
-from image_promotion.promotion.target_tags import settle_target_tags
+from image_promotion.promotion.overriding import Override, overrides_of
 from image_promotion.registry.store import Store
 
 FINISHED = (State.VERIFIED, State.SUPERSEDED)
-
-
-def target_key(policy: Policy, source_repository: str) -> str:
-    """Return what counts as the same target, so that an image is promoted to it once.
-
-    The tag template is part of it and the rendered tag is not: a time in the template must not make
-    every run a new target, while a changed template asks for new tags.
-    """
-    repository = policy.target_repository_for(source_repository)
-    return f"{policy.target.connection}/{repository}:{policy.target.tag}"
 
 
 async def evaluate(
@@ -48,12 +47,13 @@ async def evaluate(
     images: Sequence[ImageName],
     *,
     source: Store,
-    target: Store,
+    target_of: StoreOf,
     ledger: Ledger,
-    earlier: Mapping[ImageName, Promotion],
+    earlier: Earlier,
     now: datetime,
     afresh: bool = False,
     keep_evidence: bool = False,
+    overridden: Collection[ImageName] = (),
 ) -> list[ImageDecision]:
     """Decide about images, writing nothing but the evidence that was gathered, if that is wanted.
 
@@ -61,12 +61,13 @@ async def evaluate(
         policy: The policy.
         images: The images to decide about.
         source: The store they are in.
-        target: The store they may go to.
+        target_of: Gives the store of a target connection.
         ledger: Asked which target tags other promotions are about to set.
         earlier: The promotions of earlier tries; the same promotion keeps the tag rendered then.
         now: The moment of the decision, which time-dependent triggers and templates use.
         afresh: Whether evidence is gathered anew even if what is kept of earlier runs would do.
         keep_evidence: Whether what is gathered is kept in the ledger.
+        overridden: The images that a person promotes whatever the triggers say.
 
     Returns:
         One decision for each image, in the images' order.
@@ -79,12 +80,13 @@ async def evaluate(
         policy,
         images,
         source=source,
-        target=target,
+        target_of=target_of,
         ledger=ledger,
         earlier=earlier,
         now=now,
         afresh=afresh,
         keep_evidence=keep_evidence,
+        overridden=overridden,
     )
     return judged.decisions
 
@@ -94,12 +96,13 @@ async def evaluate_with_evidence(
     images: Sequence[ImageName],
     *,
     source: Store,
-    target: Store,
+    target_of: StoreOf,
     ledger: Ledger,
-    earlier: Mapping[ImageName, Promotion],
+    earlier: Earlier,
     now: datetime,
     afresh: bool = False,
     keep_evidence: bool = False,
+    overridden: Collection[ImageName] = (),
 ) -> JudgedImages:
     """Decide about images as `evaluate` does, and give the evidence too.
 
@@ -107,12 +110,13 @@ async def evaluate_with_evidence(
         policy: As in `evaluate`, like all that follow.
         images: See there.
         source: See there.
-        target: See there.
+        target_of: See there.
         ledger: See there.
         earlier: See there.
         now: See there.
         afresh: See there.
         keep_evidence: See there.
+        overridden: See there.
 
     Returns:
         One decision for each image, in the images' order, and what was found about those that the
@@ -123,35 +127,25 @@ async def evaluate_with_evidence(
         LedgerError: The ledger cannot be asked.
     """
     judged = await judge_images(
-        policy, images, source=source, ledger=ledger, now=now, afresh=afresh, keep=keep_evidence
+        policy,
+        images,
+        source=source,
+        ledger=ledger,
+        now=now,
+        afresh=afresh,
+        keep=keep_evidence,
+        overridden=overridden,
+        gates_of=partial(ask_gates, policy, source=source, ledger=ledger, now=now),
     )
-    decisions = [_named(policy, each, earlier.get(each.image), now) for each in judged.decisions]
-    settled = await settle_target_tags(policy, decisions, target=target, ledger=ledger)
-    return replace(judged, decisions=settled)
-
-
-def _named(
-    policy: Policy, decision: ImageDecision, earlier: Promotion | None, now: datetime
-) -> ImageDecision:
-    """Render the tag of an image that earned one."""
-    if decision.outcome is not Outcome.PROMOTE:
-        return decision
-    image = decision.image
-    is_retry = earlier is not None and earlier.target_digest == decision.target_digest
-    try:
-        tag = earlier.target_tag if earlier and is_retry else policy.render_tag(image.tag, now)
-    except PolicyError as error:
-        # Only this image's tag makes the template's result illegal; other images are well.
-        reason = Reason(
-            trigger=f"target tag {policy.target.tag}",
-            verdict=str(Verdict.NOT_HELD),
-            expected="a legal tag",
-            found=error.attempted,
-            source="tag template",
-        )
-        return ImageDecision(image, Outcome.REJECT, (*decision.reasons, reason))
-    target = TargetTag(policy.target_repository_for(image.repository), tag)
-    return replace(decision, target=target)
+    aimed = await aim_at_targets(
+        policy,
+        judged.decisions,
+        target_of=target_of,
+        ledger=ledger,
+        earlier=earlier,
+        now=now,
+    )
+    return replace(judged, decisions=aimed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,24 +177,26 @@ async def evaluate_and_record(
     policy: Policy,
     *,
     source: Store,
-    target: Store,
+    target_of: StoreOf,
     ledger: Ledger,
     run: Run,
     now: datetime,
     only_tags: Collection[str] = (),
     decide_again: bool = False,
+    override: Override | None = None,
 ) -> Evaluation:
     """Decide about the candidates of a run and plan the promotions that were earned.
 
     Args:
         policy: The policy, of the version that the run was begun with.
         source: The store of its source connection.
-        target: The store of its target connection.
+        target_of: Gives the store of a target connection.
         ledger: The ledger.
         run: The run, scanned.
         now: The moment of the decision; planned promotions keep the tag rendered at it.
         only_tags: Decide about these source tags alone, also those rejected before.
         decide_again: Decide again what was rejected before.
+        override: Who promotes the tags named although a trigger does not hold, and why.
 
     Returns:
         The decisions and the promotions to carry out, failed ones of earlier runs included.
@@ -213,19 +209,29 @@ async def evaluate_and_record(
         run, decide_again=decide_again or bool(only_tags), tags=only_tags or None
     )
     ids = {_image(each): each.observation.id for each in candidates}
+    earlier = _earlier(policy, ids, ledger)
+    overrides = overrides_of(
+        policy,
+        [(_image(each), each.last) for each in candidates],
+        override,
+        decide_again=decide_again,
+    )
     decisions = await evaluate(
         policy,
         list(ids),
         source=source,
-        target=target,
+        target_of=target_of,
         ledger=ledger,
-        earlier=_earlier(policy, candidates, ledger),
+        earlier=earlier,
         now=now,
         afresh=decide_again,
         keep_evidence=True,
+        overridden=overrides.keys(),
     )
-    decisions, deferred = _within(decisions, policy.limits.images_per_run)
-    ids |= _aim(policy, decisions, ids, ledger, run=run, now=now)
+    deferred = 0
+    if policy.mode is Mode.PROMOTE:
+        decisions, deferred = _within(decisions, earlier, policy)
+        ids |= _aim(policy, decisions, ids, ledger, run=run, now=now)
     recorded = ledger.decide(
         run,
         [
@@ -235,6 +241,8 @@ async def evaluate_and_record(
                 reasons=each.reasons,
                 wait_until=each.wait_until,
                 target_tag=each.target.tag if each.target else None,
+                overridden_by=overrides[each.image].who if each.is_overridden else None,
+                override_reason=overrides[each.image].reason if each.is_overridden else None,
             )
             for each in decisions
         ],
@@ -248,18 +256,24 @@ async def evaluate_and_record(
                 decision_id=decision.id,
                 source_connection=policy.source.connection,
                 source_registry=source.name,
-                target_connection=policy.target.connection,
-                target_registry=target.name,
+                target_connection=each.destination.target.connection,
+                target_registry=target_of(each.destination.target.connection).name,
                 target_repository=each.target.repository,
                 target_tag=each.target.tag,
-                target_key=target_key(policy, each.image.repository),
-                existing_tag=str(policy.target.existing_tag),
+                target_key=target_key(policy, each.image.repository, each.destination),
+                existing_tag=str(each.destination.target.existing_tag),
                 target_digest=each.target_digest,
             )
-            for each, decision in zip(decisions, recorded, strict=True)
-            if each.outcome is Outcome.PROMOTE and each.target and each.target_digest
+            for image, decision in zip(decisions, recorded, strict=True)
+            for each in image.by_target
+            if each.outcome is Outcome.PROMOTE
+            if each.destination and each.target and each.target_digest
+            # An audit decides, and does nothing.
+            if policy.mode is Mode.PROMOTE
         ],
         at=now,
+        # What people rejected is asked about again when somebody wants it.
+        rejected_too=decide_again or bool(only_tags),
     )
     ledger.finish_evaluation(run, at=now)
     return Evaluation(
@@ -284,39 +298,53 @@ def _aim(
     now: datetime,
 ) -> Mapping[ImageName, int]:
     """Return the observations to decide about: new ones where another index is wanted by now."""
-    wanted = {
-        each.image: Aim(
-            ids[each.image], target_key(policy, each.image.repository), each.target_digest
+    wanted = [
+        (
+            each.image,
+            Aim(
+                ids[each.image],
+                target_key(policy, each.image.repository, each.destination),
+                each.target_digest,
+            ),
         )
-        for each in decisions
-        if each.outcome is Outcome.PROMOTE and each.target_digest
-    }
+        for image in decisions
+        for each in image.by_target
+        if each.outcome is Outcome.PROMOTE and each.destination and each.target_digest
+    ]
     if not wanted:
         return {}
-    return dict(zip(wanted, ledger.aim(run, list(wanted.values()), at=now), strict=True))
+    found = ledger.aim(run, [aim for _, aim in wanted], at=now)
+    return {image: observation for (image, _), observation in zip(wanted, found, strict=True)}
 
 
-def _earlier(
-    policy: Policy, candidates: Sequence[Candidate], ledger: Ledger
-) -> Mapping[ImageName, Promotion]:
-    """Return the promotions that were planned to the same target before."""
-    found = {}
-    for candidate in candidates:
-        if candidate.last and candidate.last.promotion_id is not None:
-            promotion = ledger.promotion(candidate.last.promotion_id)
-            if promotion.target_key == target_key(policy, promotion.source_repository):
-                found[_image(candidate)] = promotion
-    return found
+def _earlier(policy: Policy, ids: Mapping[ImageName, int], ledger: Ledger) -> Earlier:
+    """Return the promotions that were planned to the same targets before."""
+    keys = {
+        (observation_id, key)
+        for image, observation_id in ids.items()
+        for key in target_keys(policy, image.repository)
+    }
+    planned = ledger.promotions_to(keys)
+    by_observation: dict[int, list[Promotion]] = defaultdict(list)
+    for (observation_id, _), promotion in planned.items():
+        by_observation[observation_id].append(promotion)
+    return {
+        image: by_observation[observation_id]
+        for image, observation_id in ids.items()
+        if observation_id in by_observation
+    }
 
 
-def _within(decisions: Sequence[ImageDecision], cap: int) -> tuple[list[ImageDecision], int]:
-    """Keep as many promotions as a run may carry; the others stay undecided for the next one."""
+def _within(
+    decisions: Sequence[ImageDecision], earlier: Earlier, policy: Policy
+) -> tuple[list[ImageDecision], int]:
+    """Keep as many images as a run may carry; the others stay undecided for the next one."""
     kept = []
-    promotions = 0
+    images = 0
     for decision in decisions:
-        if decision.outcome is Outcome.PROMOTE:
-            promotions += 1
-            if promotions > cap:
+        if is_carried(policy, decision, earlier.get(decision.image, ())):
+            images += 1
+            if images > policy.limits.images_per_run:
                 continue
         kept.append(decision)
-    return kept, max(0, promotions - cap)
+    return kept, max(0, images - policy.limits.images_per_run)

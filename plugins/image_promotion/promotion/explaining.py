@@ -22,13 +22,20 @@ from image_promotion.evidence.dossier import Dossier, Entry, Note
 from image_promotion.evidence.gathering import subjects_of
 from image_promotion.evidence.weighing import Use, Weights, uses_of
 from image_promotion.ledger.ledger import Ledger
+from image_promotion.ledger.lives import TagLife
 from image_promotion.ledger.records import HistoryEntry, Outcome, Reason, State
 from image_promotion.policy.model import ExistingImages, Policy
+from image_promotion.promotion.aiming import StoreOf
 from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
 from image_promotion.promotion.evaluation import evaluate_with_evidence
 from image_promotion.promotion.evidence import needs_evidence
-from image_promotion.promotion.planning import keeps_its_tag, stays
-from image_promotion.promotion.scanning import FAULTS_OF_ONE_IMAGE, NO_IMAGE, version_of
+from image_promotion.promotion.planning import kept_promotions, stays
+from image_promotion.promotion.scanning import (
+    FAULTS_OF_ONE_IMAGE,
+    NO_IMAGE,
+    source_repositories,
+    version_of,
+)
 from image_promotion.registry.concurrency import ask_each
 from image_promotion.registry.reference import is_tag
 from image_promotion.registry.referrer_tags import is_attachment_tag
@@ -101,15 +108,17 @@ class Explanation:
         outcome: What is decided; None when it cannot be read.
         reasons: One for each trigger, and one more for what else decided.
         wait_until: When a waiting image may be decided differently, if that is known.
-        target: The tag it gets in the target, or would get if it were promoted now; None when the
-            template gives none.
+        target: The tag it gets in the target, or would get if it were promoted now, the first of
+            several; None when the template gives none.
         target_digest: What that tag gets; None unless the image is promoted.
         problem: Why the tag cannot be read; empty otherwise.
         run: What a run without options does instead of deciding so; empty when it decides so.
         evidence: The evidence that was looked at; None when none was.
         why_no_evidence: Why none was; empty when some was.
-        recorded: What the ledger holds as the last decision about this tag, with what came of it;
-            perhaps about another digest.
+        recorded: What the ledger holds as the last decision about this tag, with each promotion
+            that came of it; perhaps about another digest. Empty when it holds nothing.
+        targets: What is decided for each target tag, where it came to that.
+        life: All that the ledger holds about the tag; None when the policy never saw it.
     """
 
     policy: str
@@ -126,7 +135,9 @@ class Explanation:
     run: str = ""
     evidence: ExaminedEvidence | None = None
     why_no_evidence: str = ""
-    recorded: HistoryEntry | None = None
+    recorded: tuple[HistoryEntry, ...] = ()
+    targets: tuple[ImageDecision, ...] = ()
+    life: TagLife | None = None
 
 
 async def explain(
@@ -134,7 +145,7 @@ async def explain(
     tag: str,
     *,
     source: Store,
-    target: Store,
+    target_of: StoreOf,
     ledger: Ledger,
     now: datetime,
     afresh: bool = False,
@@ -146,25 +157,30 @@ async def explain(
         tag: The tag; or ``REPOSITORY:TAG``, where the policy's source is a pattern and several of
             its repositories have the tag.
         source: The store of its source connection.
-        target: The store of its target connection; it is only read.
+        target_of: Gives the store of a target connection; it is only read.
         ledger: The ledger; it is only read.
         now: The moment to decide as of.
         afresh: Whether evidence is gathered anew even if what is kept would do.
 
     Returns:
-        The explanation; of a tag that cannot be read, why.
+        The explanation; of a tag that cannot be read, or is there no more, why.
 
     Raises:
         InvalidReferenceError: The text is no tag, its repository is none of the policy's, or it is
             in several of them.
-        NotFoundError: There is no such tag; names those that are much like it.
+        NotFoundError: There is no such tag, and never was for the policy; names those that are
+            much like it.
         PromotionError: A registry or the ledger cannot be asked.
     """
-    repository, name, digest = await _look_up(policy, tag, source)
+    try:
+        repository, name, digest = await _look_up(policy, tag, source)
+    except NotFoundError as error:
+        repository, name, digest = _remembered(policy, tag, ledger, error)
     recorded = _recorded(policy, repository, name, ledger)
+    life = ledger.lives.of_tag(policy.name, repository, name)
     if isinstance(digest, PromotionError):
         return Explanation(
-            policy.name, now, repository, name, problem=str(digest), recorded=recorded
+            policy.name, now, repository, name, problem=str(digest), recorded=recorded, life=life
         )
     image = ImageName(repository, name, digest)
     if is_attachment_tag(name):
@@ -176,16 +192,16 @@ async def explain(
             reasons=(NO_IMAGE,),
             why_no_evidence=NOT_LOOKED_AT,
             recorded=recorded,
+            life=life,
         )
-    standing = recorded if recorded and recorded.observation.digest == digest else None
-    promotion = standing.promotion if standing else None
+    standing = tuple(each for each in recorded if each.observation.digest == digest)
     judged = await evaluate_with_evidence(
         policy,
         [image],
         source=source,
-        target=target,
+        target_of=target_of,
         ledger=ledger,
-        earlier={image: promotion} if promotion and keeps_its_tag(promotion, policy) else {},
+        earlier={image: kept_promotions(standing, policy)},
         now=now,
         afresh=afresh,
     )
@@ -208,6 +224,8 @@ async def explain(
         ),
         why_no_evidence="" if found else NOT_LOOKED_AT if needs_evidence(policy) else NOT_NEEDED,
         recorded=recorded,
+        targets=decision.parts,
+        life=life,
     )
 
 
@@ -228,13 +246,7 @@ async def _look_up(
             text=text,
             advice=f"Its source is {policy.source.repository}.",
         )
-    if colon:
-        repositories = [named]
-    elif policy.repository_is_pattern:
-        listed = [name async for name in source.list_repositories()]
-        repositories = [name for name in sorted(listed) if policy.matches_repository(name)]
-    else:
-        repositories = [policy.source.repository]
+    repositories = [named] if colon else sorted(await source_repositories(policy, source))
 
     async def ask(repository: str) -> str | PromotionError | None:
         try:
@@ -263,6 +275,19 @@ async def _look_up(
     return there[0]
 
 
+def _remembered(
+    policy: Policy, text: str, ledger: Ledger, error: NotFoundError
+) -> tuple[str, str, NotFoundError]:
+    """Return the repository and the name of a tag that is there no more, if it ever was."""
+    named, _, tag = text.rpartition(":")
+    repositories = [
+        each for each in ledger.lives.repositories(policy.name, tag) if named in ("", each)
+    ]
+    if len(repositories) != 1:
+        raise error
+    return repositories[0], tag, error
+
+
 async def _unknown_tag(
     policy: Policy, tag: str, repositories: Sequence[str], source: Store
 ) -> NotFoundError:
@@ -284,14 +309,13 @@ async def _unknown_tag(
     )
 
 
-def _recorded(policy: Policy, repository: str, tag: str, ledger: Ledger) -> HistoryEntry | None:
-    return next(
-        (
-            each
-            for each in ledger.standings(policy.name)
-            if (each.observation.repository, each.observation.tag) == (repository, tag)
-        ),
-        None,
+def _recorded(
+    policy: Policy, repository: str, tag: str, ledger: Ledger
+) -> tuple[HistoryEntry, ...]:
+    return tuple(
+        each
+        for each in ledger.standings(policy.name)
+        if (each.observation.repository, each.observation.tag) == (repository, tag)
     )
 
 
@@ -306,18 +330,18 @@ def _would_be(policy: Policy, image: ImageName, now: datetime) -> TargetTag | No
 
 
 def _what_a_run_does(
-    policy: Policy, decision: ImageDecision, standing: HistoryEntry | None, ledger: Ledger
+    policy: Policy, decision: ImageDecision, standing: Sequence[HistoryEntry], ledger: Ledger
 ) -> str:
     """Say what a run does with the image instead of deciding about it; empty when it decides."""
-    if standing and stays(standing, policy, decide_again=False):
-        done = standing.promotion
+    if stays(standing, policy, decide_again=False):
+        done = standing[0].promotion
         if done and done.state is State.VERIFIED:
             return "leaves it as it is, since it has been promoted"
         if decision.outcome is Outcome.REJECT:
             return ""
         return "leaves it rejected, as it is recorded; with --decide-again it decides anew"
     ignores = policy.existing_images is ExistingImages.IGNORE
-    if standing is None and ignores and not ledger.was_evaluated(version_of(policy)):
+    if not standing and ignores and not ledger.was_evaluated(version_of(policy)):
         return "ignores it as long as its tag is not named, since existing_images is ignore"
     return ""
 

@@ -73,6 +73,22 @@ class Journal:
         self._noted.clear()
         return self.ledger.advance_all(steps) if steps else {}
 
+    def note_former(self, promotion: Promotion, digest: str | None) -> None:
+        """Note what a target tag holds just before it is set; at once, since it is lost then.
+
+        The usual, a free tag of which nothing was noted, costs no transaction.
+        """
+        if digest != promotion.former_digest:
+            self.ledger.rollbacks.note_former(promotion.id, digest)
+
+    def withdrawal_of(self, promotion: Promotion) -> Promotion | None:
+        """Return the rollback that withdrew the image of a promotion; None if none did."""
+        digests = (promotion.target_digest, promotion.digest)
+        found = self.ledger.rollbacks.withdrawn(
+            promotion.target_registry, promotion.target_repository, digests
+        )
+        return next((found[each] for each in digests if each in found), None)
+
     def resume(self, promotion: Promotion) -> Promotion:
         """Take a failed promotion back to the state it failed in."""
         return self.ledger.resume(promotion.id, at=self.clock(), run_key=self.run_key)

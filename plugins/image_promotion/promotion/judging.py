@@ -5,10 +5,11 @@ The cheapest facts come first: what the tag and its time rule out is not looked 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
+from types import MappingProxyType
 
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import Outcome
@@ -22,6 +23,7 @@ from image_promotion.promotion.evidence import (
     keep_evidence,
     needs_evidence,
 )
+from image_promotion.promotion.gates import NO_GATES, Gates
 from image_promotion.promotion.image_times import image_moments
 from image_promotion.promotion.selection import settle_contents
 from image_promotion.registry.store import Store
@@ -30,6 +32,10 @@ _WORST_FIRST = (Verdict.NOT_HELD, Verdict.UNKNOWN, Verdict.HELD)
 
 IMAGES_IN_MEMORY = 50
 """Of how many images evidence is held at a time; large ones have 50,000 components each."""
+
+AskGates = Callable[[Sequence[ImageName]], Mapping[ImageName, Gates]]
+
+NO_OTHER_NAMES: Mapping[ImageName, str] = MappingProxyType({})
 
 _NOT_LOOKED_AT = "not looked at, since another trigger decides"
 
@@ -57,6 +63,9 @@ async def judge_images(
     now: datetime,
     afresh: bool,
     keep: bool,
+    known_as: Mapping[ImageName, str] = NO_OTHER_NAMES,
+    overridden: Collection[ImageName] = (),
+    gates_of: AskGates | None = None,
 ) -> JudgedImages:
     """Decide about images by the triggers, and by what the policy says of their contents.
 
@@ -68,6 +77,12 @@ async def judge_images(
         now: The moment of the decision.
         afresh: Whether evidence is gathered anew even if what is kept would do.
         keep: Whether what is gathered is kept.
+        known_as: The repositories of the policy's source that images came from which are judged
+            where they went to.
+        overridden: The images that a person promotes whatever the triggers say. All that the
+            triggers and gates say is found out all the same, and kept.
+        gates_of: Says which images have to wait whatever their triggers say, asked about those that
+            no cheap fact rules out, before evidence is looked for; None where nothing is asked.
 
     Returns:
         One decision for each image, in their order; those to promote have the digest that the
@@ -83,7 +98,7 @@ async def judge_images(
         image: ImageFacts(
             tag=image.tag,
             updated=moments.get(image),
-            repository=image.repository,
+            repository=known_as.get(image, image.repository),
             exceptions=tuple(each.exception() for each in policy.evidence.exceptions),
             why_no_components=_NOT_LOOKED_AT,
             why_no_vulnerabilities=_NOT_LOOKED_AT,
@@ -92,18 +107,27 @@ async def judge_images(
         for image in images
     }
     first = {image: judge(policy.criterion, {"": facts}, now) for image, facts in known.items()}
+    asked = [
+        image
+        for image in images
+        if first[image].outcome is not Outcome.REJECT or image in overridden
+    ]
+    gates = gates_of(asked) if gates_of and asked else {}
     may_pass = {
         image
         for image, judgement in first.items()
-        if judgement.verdict is Verdict.UNKNOWN and needs_evidence(policy)
+        if (judgement.verdict is Verdict.UNKNOWN and gates.get(image, NO_GATES).is_open)
+        or image in overridden
+        if needs_evidence(policy)
     }
+    decided = (_decision(image, first[image], gates.get(image, NO_GATES)) for image in images)
     settled = await settle_contents(
         policy,
         [
-            replace(_decision(image, first[image]), outcome=Outcome.PROMOTE)
-            if image in may_pass
-            else _decision(image, first[image])
-            for image in images
+            replace(each, outcome=Outcome.PROMOTE)
+            if each.image in may_pass or each.image in overridden
+            else each
+            for each in decided
         ],
         source=source,
     )
@@ -127,7 +151,29 @@ async def judge_images(
         else each
         for each in settled
     ]
+    decisions = [
+        _overruled(decision, before, first[before.image], gates.get(before.image, NO_GATES))
+        if before.image in overridden and before.outcome is Outcome.PROMOTE
+        else decision
+        for decision, before in zip(decisions, settled, strict=True)
+    ]
     return JudgedImages(decisions, evidence if len(final) <= IMAGES_IN_MEMORY else None)
+
+
+def _overruled(
+    decision: ImageDecision, settled: ImageDecision, first: Judgement, gates: Gates
+) -> ImageDecision:
+    """Promote an image that can be promoted; an override only where something does not hold."""
+    held = decision.outcome if decision is not settled else first.outcome
+    if held is Outcome.PROMOTE and gates.is_open:
+        return decision
+    return replace(
+        decision,
+        outcome=Outcome.PROMOTE,
+        target_digest=settled.target_digest,
+        wait_until=None,
+        is_overridden=True,
+    )
 
 
 def _batches(images: Sequence[ImageName]) -> Iterator[Sequence[ImageName]]:
@@ -146,9 +192,17 @@ def _key(image: ImageName) -> tuple[str, str]:
     return image.repository, image.digest
 
 
-def _decision(image: ImageName, judgement: Judgement) -> ImageDecision:
-    reasons = tuple(as_reason(finding) for finding in judgement.findings)
-    return ImageDecision(image, judgement.outcome, reasons, wait_until=judgement.changes_at)
+def _decision(image: ImageName, judgement: Judgement, gates: Gates = NO_GATES) -> ImageDecision:
+    """Say what triggers and gates decide; a closed gate makes wait whom no trigger rejects."""
+    reasons = (*(as_reason(finding) for finding in judgement.findings), *gates.reasons)
+    outcome, until = judgement.outcome, judgement.changes_at
+    if not gates.is_open and outcome is not Outcome.REJECT:
+        # Both must open. What only another policy or new evidence can open has no time.
+        is_only_late = judgement.verdict is Verdict.HELD or until is not None
+        moments = [each for each in (until, gates.opens_at) if each]
+        knows_when = gates.opens_at is not None and is_only_late
+        outcome, until = Outcome.WAIT, max(moments) if knows_when else None
+    return ImageDecision(image, outcome, reasons, wait_until=until)
 
 
 def _with_judgement(

@@ -5,14 +5,18 @@ It is the dry run of the DAG, `promotion plan`, and the table of the demo.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from image_promotion.ledger.approvals import rejection
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
+from image_promotion.ledger.verdicts import Word
+from image_promotion.policy.criteria.verdict import Verdict
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import ExistingImages, Policy
+from image_promotion.promotion.aiming import StoreOf, is_carried, target_key, target_keys
 from image_promotion.promotion.decision import (
     ImageDecision,
     ImageName,
@@ -20,7 +24,8 @@ from image_promotion.promotion.decision import (
     as_reason,
     deciding,
 )
-from image_promotion.promotion.evaluation import evaluate, target_key
+from image_promotion.promotion.evaluation import evaluate
+from image_promotion.promotion.overriding import is_override
 from image_promotion.promotion.scanning import (
     EXISTING_IMAGE_IGNORED,
     NO_IMAGE,
@@ -34,7 +39,7 @@ from image_promotion.registry.store import Store
 
 @dataclass(frozen=True, slots=True)
 class PlannedImage:
-    """What would become of one tag of the source.
+    """What would become of one tag of the source, at one of its targets.
 
     Attributes:
         repository: The source repository.
@@ -43,11 +48,17 @@ class PlannedImage:
         outcome: What the policy decides now; None for one that cannot be read.
         reasons: Why, one for each trigger.
         target: The tag it has, or would get, in the target.
+        target_connection: The connection of that target; empty where there is no target tag.
+        is_one_of_several: Whether the policy has targets behind several connections.
         target_digest: What that tag has, or would get; another digest than the source's where the
             policy chooses platforms.
         promotion: The promotion that carries or carried it there, if there is one.
         wait_until: When a waiting image may be decided differently, if that is known.
         problem: Why the tag could not be looked at; empty otherwise.
+        held_digest: What the target tag points at now; None where it is free, or was not asked for.
+        is_overridden: Whether a person promotes it although a trigger does not hold.
+        is_over_cap: Whether it has earned promotion, and waits for the next run all the same, since
+            the policy's ``limits.images_per_run`` are promoted before it.
     """
 
     repository: str
@@ -60,13 +71,36 @@ class PlannedImage:
     wait_until: datetime | None = None
     problem: str = ""
     target_digest: str | None = None
+    held_digest: str | None = None
+    is_over_cap: bool = False
+    is_overridden: bool = False
+    target_connection: str = ""
+    is_one_of_several: bool = False
+
+    @property
+    def target_repository(self) -> str:
+        """The target repository as people tell it from others: with its connection, if need be."""
+        repository = self.target.repository if self.target else ""
+        return f"{self.target_connection}/{repository}" if self.is_one_of_several else repository
+
+    @property
+    def named_target(self) -> str:
+        """The target tag as people tell it from others; empty where there is none."""
+        return f"{self.target_repository}:{self.target.tag}" if self.target else ""
 
     @property
     def is_new(self) -> bool:
         """Return whether a run would promote this image now."""
-        return self.outcome is Outcome.PROMOTE and (
-            self.promotion is None or self.promotion.state is not State.VERIFIED
+        return (
+            self.outcome is Outcome.PROMOTE
+            and not self.is_over_cap
+            and (self.promotion is None or self.promotion.state is not State.VERIFIED)
         )
+
+    @property
+    def moves_tag(self) -> bool:
+        """Return whether the target tag is another image's now."""
+        return self.held_digest not in (None, self.target_digest)
 
     @property
     def why(self) -> str:
@@ -75,41 +109,53 @@ class PlannedImage:
             return self.problem
         if self.promotion and self.promotion.state is State.FAILED:
             return self.promotion.error
-        return "; ".join(f"{each.trigger}: {each.found}" for each in deciding(self.reasons))
+        said = "; ".join(f"{each.trigger}: {each.found}" for each in deciding(self.reasons))
+        return f"override, although {said}" if self.is_overridden else said
 
 
 async def plan(
     policy: Policy,
     *,
     source: Store,
-    target: Store,
+    target_of: StoreOf,
     ledger: Ledger,
     now: datetime,
     only_tags: Collection[str] = (),
     decide_again: bool = False,
+    overrules: bool = False,
 ) -> list[PlannedImage]:
     """Say what a run would do with every tag of the source, writing nothing.
 
     Args:
         policy: The policy.
         source: The store of its source connection.
-        target: The store of its target connection; it is only read.
+        target_of: Gives the store of a target connection; it is only read.
         ledger: The ledger; it is only read.
         now: The moment to decide as of.
         only_tags: These tags alone, decided again; empty for all.
         decide_again: Whether the run would decide again what was rejected before.
+        overrules: Whether the run would promote these tags although a trigger does not hold.
 
     Returns:
-        One entry for each tag, by repository and tag.
+        One entry for each tag and target tag, by repository and tag.
 
     Raises:
         PromotionError: A registry or the ledger cannot be asked.
     """
-    seen = await scan(policy, source, now=now, only_tags=only_tags)
-    standing = {
-        ImageName(each.observation.repository, each.observation.tag, each.observation.digest): each
-        for each in ledger.standings(policy.name)
-    }
+    seen = await scan(
+        policy,
+        source,
+        now=now,
+        only_tags=only_tags,
+        overrules=only_tags if overrules else (),
+        overruled=ledger.overridden_tags(policy.name),
+    )
+    is_asked = decide_again or bool(only_tags)
+    standing: dict[ImageName, list[HistoryEntry]] = {}
+    for entry in ledger.standings(policy.name):
+        seen_as = entry.observation
+        image = ImageName(seen_as.repository, seen_as.tag, seen_as.digest)
+        standing.setdefault(image, []).append(entry)
     rows = [_rejected_by_name(policy, each, now) for each in seen.rejected]
     rows += [
         PlannedImage(each.repository, each.tag, None, None, (), problem=each.reason)
@@ -118,61 +164,148 @@ async def plan(
     ignores_existing = policy.existing_images is ExistingImages.IGNORE and not ledger.was_evaluated(
         version_of(policy)
     )
+    rejections = _rejections(ledger, standing) if not is_asked else {}
     undecided = []
     for each in seen.sightings:
         image = ImageName(each.repository, each.tag, each.digest)
-        entry = standing.get(image)
-        if entry and stays(entry, policy, decide_again=decide_again or bool(only_tags)):
-            rows.append(_recorded(image, entry))
+        entries = standing.get(image, [])
+        if stays(entries, policy, decide_again=is_asked, rejected=rejections):
+            rows += [_recorded(image, entry) for entry in entries]
         elif ignores_existing and image.tag not in only_tags:
             rows.append(PlannedImage(*_parts(image), Outcome.REJECT, (EXISTING_IMAGE_IGNORED,)))
         else:
             undecided.append(image)
+    earlier = {image: kept_promotions(entries, policy) for image, entries in standing.items()}
+    last = {image: entries[0].decision for image, entries in standing.items()}
+    overridden = [
+        image
+        for image in undecided
+        if overrules or (not decide_again and is_override(last.get(image), policy))
+    ]
     decisions = await evaluate(
         policy,
-        undecided,
+        _in_turn(undecided, standing),
         source=source,
-        target=target,
+        target_of=target_of,
         ledger=ledger,
-        earlier={
-            image: entry.promotion
-            for image, entry in standing.items()
-            if entry.promotion and keeps_its_tag(entry.promotion, policy)
-        },
+        earlier=earlier,
         now=now,
         afresh=decide_again,
+        overridden=overridden,
     )
+    within = policy.limits.images_per_run
     for decision in decisions:
-        entry = standing.get(decision.image)
-        rows.append(_decided(policy, decision, entry.promotion if entry else None))
+        if is_carried(policy, decision, earlier.get(decision.image, ())):
+            within -= 1
+        for row in _decided(policy, decision, standing.get(decision.image, ())):
+            rows.append(replace(row, is_over_cap=True) if row.is_new and within < 0 else row)
+    rows = [
+        _rejected_by_people(row, rejections[row.promotion.id])
+        if row.promotion and row.promotion.id in rejections
+        else row
+        for row in rows
+    ]
+    if len(policy.target_connections) > 1:
+        rows = [replace(each, is_one_of_several=bool(each.target_connection)) for each in rows]
     return sorted(rows, key=lambda each: (each.repository, each.tag))
 
 
-def keeps_its_tag(promotion: Promotion, policy: Policy) -> bool:
-    """Return whether a run would give an image the tag of its promotion, not a new one."""
-    return promotion.state is not State.SUPERSEDED and _is_of_target(promotion, policy)
+def _rejections(
+    ledger: Ledger, standing: Mapping[ImageName, Sequence[HistoryEntry]]
+) -> Mapping[int, Word]:
+    """Return what people rejected, and how; a run leaves it alone until somebody asks for it."""
+    return ledger.approvals.rejections(
+        [
+            each.promotion.id
+            for entries in standing.values()
+            for each in entries
+            if each.promotion and each.promotion.state is State.SUPERSEDED
+        ]
+    )
+
+
+def _rejected_by_people(row: PlannedImage, word: Word) -> PlannedImage:
+    reason = Reason(
+        trigger="approval",
+        verdict=str(Verdict.NOT_HELD),
+        expected="approved by people",
+        found=rejection(word.who, word.comment),
+        source="ledger",
+    )
+    return replace(row, outcome=Outcome.REJECT, reasons=(*row.reasons, reason))
+
+
+def _in_turn(
+    images: Sequence[ImageName], standing: Mapping[ImageName, Sequence[HistoryEntry]]
+) -> list[ImageName]:
+    """Put images in the order in which a run takes them up, as `Ledger.candidates` does."""
+
+    def turn(image: ImageName) -> tuple[int, datetime, int]:
+        entries = standing.get(image)
+        if not entries:
+            return 0, _EARLIEST, 0
+        has_failed = any(
+            each.promotion is not None and each.promotion.state is State.FAILED for each in entries
+        )
+        first = entries[0]
+        return 2 if has_failed else 1, first.decision.asked_at, first.observation.id
+
+    return sorted(images, key=turn)
+
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+def kept_promotions(entries: Sequence[HistoryEntry], policy: Policy) -> tuple[Promotion, ...]:
+    """Return the promotions of an image whose tags a run would keep, not render anew."""
+    return tuple(
+        each.promotion
+        for each in entries
+        if each.promotion
+        and each.promotion.state is not State.SUPERSEDED
+        and _is_of_target(each.promotion, policy)
+    )
 
 
 def _is_of_target(promotion: Promotion, policy: Policy) -> bool:
-    return promotion.target_key == target_key(policy, promotion.source_repository)
+    return promotion.target_key in target_keys(policy, promotion.source_repository)
 
 
-def _is_same(promotion: Promotion, policy: Policy, decision: ImageDecision) -> bool:
-    """Return whether a run would take up this promotion, and not plan another one."""
-    return _is_of_target(promotion, policy) and promotion.target_digest == decision.target_digest
-
-
-def stays(entry: HistoryEntry, policy: Policy, *, decide_again: bool) -> bool:
+def stays(
+    entries: Sequence[HistoryEntry],
+    policy: Policy,
+    *,
+    decide_again: bool,
+    rejected: Collection[int] = (),
+) -> bool:
     """Return whether a run would leave an image as it stands, without deciding anew.
 
     The counterpart of `Ledger.candidates`.
+
+    Args:
+        entries: The last decision about the image, with each promotion that came of it; empty where
+            nothing was decided yet.
+        policy: The policy.
+        decide_again: Whether the run decides again what was rejected.
+        rejected: The promotions that people rejected.
     """
-    if entry.decision.policy_hash != policy.hash:
-        return False
-    done = entry.promotion
-    if done and done.state is State.VERIFIED and _is_of_target(done, policy):
+    if entries and entries[0].decision.overridden_by and all(map(_is_verified, entries)):
         return True
-    return entry.decision.outcome is Outcome.REJECT and not decide_again
+    if not entries or entries[0].decision.policy_hash != policy.hash:
+        return False
+    outcome = entries[0].decision.outcome
+    if outcome is not Outcome.CONFLICT and all(
+        each.promotion
+        and (each.promotion.state is State.VERIFIED or each.promotion.id in rejected)
+        and _is_of_target(each.promotion, policy)
+        for each in entries
+    ):
+        return True
+    return outcome is Outcome.REJECT and not decide_again
+
+
+def _is_verified(entry: HistoryEntry) -> bool:
+    return entry.promotion is not None and entry.promotion.state is State.VERIFIED
 
 
 def _parts(image: ImageName) -> tuple[str, str, str]:
@@ -188,13 +321,34 @@ def _recorded(image: ImageName, entry: HistoryEntry) -> PlannedImage:
         target=TargetTag(done.target_repository, done.target_tag) if done else None,
         target_digest=done.target_digest if done else None,
         promotion=done,
+        target_connection=done.target_connection if done else "",
     )
 
 
-def _decided(policy: Policy, decision: ImageDecision, promotion: Promotion | None) -> PlannedImage:
-    if promotion and decision.target_digest and not _is_same(promotion, policy, decision):
-        # What was promoted before is something else than what a run would promote now.
-        promotion = None
+def _decided(
+    policy: Policy, decision: ImageDecision, entries: Sequence[HistoryEntry]
+) -> Iterator[PlannedImage]:
+    """Yield a row for each target tag; for an image that gets none, for what it has got before."""
+    before = [each.promotion for each in entries if each.promotion]
+    if not decision.parts:
+        for entry in entries:
+            yield _row(decision, entry.promotion)
+        if not entries:
+            yield _row(decision, None)
+        return
+    by_key = {each.target_key: each for each in before if _is_of_target(each, policy)}
+    for part in decision.parts:
+        found = None
+        if part.destination:
+            found = by_key.get(target_key(policy, part.image.repository, part.destination))
+        if found and part.target_digest and found.target_digest != part.target_digest:
+            # What was promoted before is something else than what a run would promote now.
+            found = None
+        yield _row(part, found)
+
+
+def _row(decision: ImageDecision, promotion: Promotion | None) -> PlannedImage:
+    destination = decision.destination
     return PlannedImage(
         *_parts(decision.image),
         decision.outcome,
@@ -203,6 +357,9 @@ def _decided(policy: Policy, decision: ImageDecision, promotion: Promotion | Non
         target_digest=decision.target_digest,
         promotion=promotion,
         wait_until=decision.wait_until,
+        held_digest=decision.held_digest,
+        is_overridden=decision.is_overridden,
+        target_connection=destination.target.connection if destination else "",
     )
 
 

@@ -2,19 +2,36 @@
 
 The source tag is looked at once more just before. If it has moved, QA must not be given what the
 developers have already replaced: the promotion is superseded, and the next scan takes up the new
-image.
+image. What the target tag held is noted before it is overwritten, so that it can be set back.
+
+A rollback asks nothing of the source tag. It sets the target tag only if that holds what the
+rollback was planned for.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from http import HTTPStatus
 
-from image_promotion.errors import Subject, TagConflictError
-from image_promotion.ledger.records import Promotion, State
-from image_promotion.policy.model import ExistingTag
+from image_promotion.errors import RegistryError, Subject, TagConflictError
+from image_promotion.ledger.records import Kind, Promotion, State
+from image_promotion.policy.places import ExistingTag
 from image_promotion.promotion.journal import Journal
+from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.store import Store
+
+_REFUSALS = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.PRECONDITION_FAILED,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+"""How registries answer who moves a tag that they have made immutable: each in its own way."""
 
 
 class RetagOutcome(StrEnum):
@@ -41,7 +58,8 @@ async def retag(
         What became of the target tag.
 
     Raises:
-        TagConflictError: The target tag has come to hold another image since the decision.
+        TagConflictError: The target tag has come to hold another image since the decision, or the
+            registry does not let it be moved.
         PromotionError: The tag could not be set.
     """
     if promotion.state in (State.TAGGED, State.VERIFIED):
@@ -61,26 +79,70 @@ async def retag(
     if held is not None and held.digest == digest:
         # Also when the source has moved: a try that was killed after its PUT has made it visible.
         return note(RetagOutcome.ALREADY_SET)
-    present = await source.resolve(promotion.source_repository, promotion.source_tag)
-    if present is None:
-        return supersede("the source tag was deleted")
-    if present.digest != Digest.parse(promotion.digest):
-        return supersede(f"the source tag moved to {present.digest}")
-    if held is not None and promotion.existing_tag == ExistingTag.SKIP:
-        return supersede(f"the target tag was set to {held.digest} meanwhile; existing_tag: skip")
-    if held is not None and promotion.existing_tag == ExistingTag.FAIL:
-        raise TagConflictError(
-            f"the target tag was set to {held.digest} after the decision; existing_tag: fail",
-            held_digest=str(held.digest),
-            subject=Subject(
-                target.name,
-                promotion.target_repository,
-                promotion.target_tag,
-                promotion.target_digest,
-            ),
-            advice="Find out who set it; then delete it, or let the policy skip or overwrite.",
-        )
+    if promotion.kind is Kind.ROLLBACK:
+        _require_expected(promotion, held, target)
+    else:
+        present = await source.resolve(promotion.source_repository, promotion.source_tag)
+        if why := _overtaken(promotion, present, held, journal):
+            return supersede(why)
+        if held is not None and promotion.existing_tag == ExistingTag.FAIL:
+            raise TagConflictError(
+                f"the target tag was set to {held.digest} after the decision; existing_tag: fail",
+                held_digest=str(held.digest),
+                subject=_subject(promotion, target),
+                advice="Find out who set it; then delete it, or let the policy skip or overwrite.",
+            )
+        journal.note_former(promotion, None if held is None else str(held.digest))
     # The bytes come from the target itself: what is tagged is what has arrived there.
     manifest = await target.get_manifest(promotion.target_repository, digest)
-    await target.put_manifest(promotion.target_repository, promotion.target_tag, manifest)
+    try:
+        await target.put_manifest(promotion.target_repository, promotion.target_tag, manifest)
+    except RegistryError as error:
+        # The same bytes were taken by digest: it is the tag that is refused.
+        if held is None or error.status not in _REFUSALS or error.retryable:
+            raise
+        said = "; ".join((error.attempted, *error.details()))
+        raise TagConflictError(
+            f"the target registry does not let the tag be moved from {held.digest}: {said}",
+            held_digest=str(held.digest),
+            subject=_subject(promotion, target),
+            advice="Its tags are immutable there, or the account may not move them. Give images "
+            "tags of their own (target.tag), or have the registry's rule changed.",
+        ) from error
     return note(RetagOutcome.SET, f", which held {held.digest}" if held else "")
+
+
+def _overtaken(
+    promotion: Promotion, present: Descriptor | None, held: Descriptor | None, journal: Journal
+) -> str:
+    """Say why the image is no longer to be promoted; empty when it is."""
+    if present is None:
+        return "the source tag was deleted"
+    if present.digest != Digest.parse(promotion.digest):
+        return f"the source tag moved to {present.digest}"
+    if held is None:
+        return ""
+    if promotion.existing_tag == ExistingTag.SKIP:
+        return f"the target tag was set to {held.digest} meanwhile; existing_tag: skip"
+    if withdrawn := journal.withdrawal_of(promotion):
+        return f"the image was rolled back meanwhile, by promotion {withdrawn.id}"
+    return ""
+
+
+def _require_expected(promotion: Promotion, held: Descriptor | None, target: Store) -> None:
+    """Refuse to take a tag from an image for which the rollback was not planned."""
+    held_digest = None if held is None else str(held.digest)
+    if held_digest != promotion.former_digest:
+        raise TagConflictError(
+            f"the target tag was to be taken from {promotion.former_digest or 'nobody'} and holds "
+            f"{held_digest or 'nothing'} by now",
+            held_digest=held_digest,
+            subject=_subject(promotion, target),
+            advice="Find out who set it; then plan the rollback anew.",
+        )
+
+
+def _subject(promotion: Promotion, target: Store) -> Subject:
+    return Subject(
+        target.name, promotion.target_repository, promotion.target_tag, promotion.target_digest
+    )

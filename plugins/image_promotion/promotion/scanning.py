@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from image_promotion.errors import (
+    AuthenticationError,
     ContentMismatchError,
     DeniedError,
     NotFoundError,
@@ -123,7 +124,8 @@ class Scan:
         attachments = sum(is_attachment_tag(each.tag) for each in self.rejected)
         of_them = f" ({attachments} of attachments)" if attachments else ""
         said = (
-            f"{self.tags_seen} tags seen, {len(self.rejected)} rejected by name{of_them}, "
+            f"{'1 tag' if self.tags_seen == 1 else f'{self.tags_seen} tags'} seen, "
+            f"{len(self.rejected)} rejected by name{of_them}, "
             f"{len(self.sightings)} looked up"
         )
         if self.problems:
@@ -139,7 +141,13 @@ def is_rejected_by_name(policy: Policy, tag: str, now: datetime) -> bool:
 
 
 async def scan(
-    policy: Policy, source: Store, *, now: datetime, only_tags: Collection[str] = ()
+    policy: Policy,
+    source: Store,
+    *,
+    now: datetime,
+    only_tags: Collection[str] = (),
+    overrules: Collection[str] = (),
+    overruled: Collection[tuple[str, str]] = (),
 ) -> Scan:
     """Look at the source as the policy sees it, writing nothing.
 
@@ -148,6 +156,8 @@ async def scan(
         source: The store its source connection leads to.
         now: The moment the scan is of.
         only_tags: Look at these tags alone, without listing; empty for all.
+        overrules: The tags that a person promotes whatever the triggers say, also of names.
+        overruled: The repositories and tags of which somebody said so in an earlier run.
 
     Returns:
         What was seen.
@@ -156,7 +166,7 @@ async def scan(
         NotFoundError: The source repository does not exist, or none has one of only_tags.
         RegistryError: The source cannot be listed.
     """
-    repositories = await _source_repositories(policy, source)
+    repositories = await source_repositories(policy, source)
     notes: list[str] = []
     if only_tags:
         names = [TagName(repository, tag) for repository in repositories for tag in only_tags]
@@ -171,7 +181,12 @@ async def scan(
     rejected: list[TagName] = []
     wanted: list[TagName] = []
     for name in names:
-        (rejected if is_rejected_by_name(policy, name.tag, now) else wanted).append(name)
+        overrides = name.tag in overrules or (name.repository, name.tag) in overruled
+        # What is attached to an image is none, whoever wants it.
+        is_out = (
+            is_attachment_tag(name.tag) if overrides else is_rejected_by_name(policy, name.tag, now)
+        )
+        (rejected if is_out else wanted).append(name)
     if only_tags:
         # A name that was typed is not known to be there, and must not pass for a rejected one.
         there = await ask_each(_is_there(source), rejected, at_once=HEADS_AT_ONCE)
@@ -246,11 +261,33 @@ def _is_there(source: Store) -> Callable[[TagName], Awaitable[bool]]:
     return ask
 
 
-async def _source_repositories(policy: Policy, source: Store) -> Sequence[str]:
-    """Return the repositories that the policy's source names or matches, in their order."""
+async def source_repositories(policy: Policy, source: Store) -> Sequence[str]:
+    """Return the repositories that the policy's source names or matches, in the registry's order.
+
+    Args:
+        policy: The policy.
+        source: The store its source connection leads to.
+
+    Returns:
+        The repositories; for a pattern those that are there now.
+
+    Raises:
+        RegistryError: The registry does not list its repositories.
+    """
     if not policy.repository_is_pattern:
         return [policy.source.repository]
-    return [name async for name in source.list_repositories() if policy.matches_repository(name)]
+    listed = source.list_repositories()
+    try:
+        return [name async for name in listed if policy.matches_repository(name)]
+    except (AuthenticationError, DeniedError, NotFoundError) as error:
+        error.advice = (
+            f"The policy's source is the pattern {policy.source.repository}, so the account of the "
+            f"connection {policy.source.connection} must be allowed to list repositories. Many "
+            "registries allow that to administrators alone, and some to nobody: then write a "
+            "policy for each repository, without a pattern. A product with an interface of its own "
+            "(registry_type dtr, docker_hub, harbor) lists what the account can see."
+        )
+        raise
 
 
 def _require_named_tags(only_tags: Collection[str], known: set[str], subject: Subject) -> None:
@@ -277,6 +314,7 @@ async def scan_and_record(
     *,
     now: datetime,
     only_tags: Collection[str] = (),
+    overrules: Collection[str] = (),
 ) -> Scan:
     """Look at the source and keep what was seen in the ledger.
 
@@ -287,6 +325,7 @@ async def scan_and_record(
         run: The run this scan belongs to.
         now: The moment the scan is of.
         only_tags: The tags the run was asked for; empty for all.
+        overrules: As in scan.
 
     Returns:
         What was seen.
@@ -297,7 +336,14 @@ async def scan_and_record(
     # A policy that ignores what is already there has to see all of it once, also when its first
     # run asks for a few tags only; else the rest would pass for new at the next run.
     ignores_existing = run.first_of_version and policy.existing_images is ExistingImages.IGNORE
-    seen = await scan(policy, source, now=now, only_tags=() if ignores_existing else only_tags)
+    seen = await scan(
+        policy,
+        source,
+        now=now,
+        only_tags=() if ignores_existing else only_tags,
+        overrules=overrules,
+        overruled=ledger.overridden_tags(policy.name),
+    )
     observations = ledger.observe(
         run,
         seen.sightings,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
 
+from image_promotion.errors import ConnectionSettingsError
 from image_promotion.registry import opening
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.store import Store
@@ -23,6 +24,7 @@ class Stores:
             the command line.
         connection_ids: The connections that may be asked for. They are all looked up at once,
             before anything runs, because Airflow's look-up must not happen within an event loop.
+        perhaps: Further connections, of which those that cannot be found are left out.
         open_store: Opens the store at an endpoint; another one in tests.
     """
 
@@ -30,10 +32,14 @@ class Stores:
         self,
         find_endpoint: FindEndpoint,
         connection_ids: set[str],
+        perhaps: Collection[str] = (),
         *,
         open_store: OpenStore = opening.open_store,
     ) -> None:
         self._endpoints = {each: find_endpoint(each) for each in sorted(connection_ids)}
+        for each in sorted(set(perhaps) - connection_ids):
+            with suppress(ConnectionSettingsError):
+                self._endpoints[each] = find_endpoint(each)
         self._open_store = open_store
         self._open: dict[str, Store] = {}
         self._closing = AsyncExitStack()
@@ -48,6 +54,14 @@ class Stores:
         traceback: TracebackType | None,
     ) -> None:
         await self._closing.aclose()
+
+    def find(self, connection_id: str) -> Store | None:
+        """Return the store a connection leads to; None for one that could not be found.
+
+        Raises:
+            ConnectionSettingsError: It leads nowhere, such as to a folder that is not there.
+        """
+        return self.of(connection_id) if connection_id in self._endpoints else None
 
     def of(self, connection_id: str) -> Store:
         """Return the store a connection leads to.

@@ -11,7 +11,8 @@ from image_promotion.errors import NotFoundError, PromotionError
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import Outcome, Promotion, Reason
 from image_promotion.policy.criteria.verdict import Verdict
-from image_promotion.policy.model import ExistingTag, Policy
+from image_promotion.policy.model import Policy
+from image_promotion.policy.places import ExistingTag
 from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
 from image_promotion.promotion.scanning import FAULTS_OF_ONE_IMAGE
 from image_promotion.registry.concurrency import ask_each
@@ -24,9 +25,18 @@ from image_promotion.registry.store import Store
 
 TAGS_AT_ONCE = 8
 
+WantedTag = tuple[ImageName, TargetTag, str]
+"""An image, the target tag it is to get, and the digest that this is to point at."""
+
 
 async def settle_target_tags(
-    policy: Policy, decisions: Sequence[ImageDecision], *, target: Store, ledger: Ledger
+    policy: Policy,
+    decisions: Sequence[ImageDecision],
+    *,
+    target: Store,
+    ledger: Ledger,
+    done: Collection[WantedTag] = (),
+    can_ask: bool = True,
 ) -> list[ImageDecision]:
     """Turn promotions into conflicts or rejections where the target tag belongs to another image.
 
@@ -35,9 +45,11 @@ async def settle_target_tags(
 
     Args:
         policy: The policy.
-        decisions: What the triggers alone decided.
-        target: The store of its target connection.
+        decisions: What the triggers alone decided, for tags behind one target connection.
+        target: The store of that connection.
         ledger: Asked which target tags other promotions are about to set.
+        done: Which image has been verified under which tag before: it does not want it any more.
+        can_ask: Whether the target answers. If not, who holds a tag is seen when it is to be set.
 
     Returns:
         The decisions, in the same order.
@@ -46,36 +58,78 @@ async def settle_target_tags(
         RegistryError: The target cannot be asked.
         LedgerError: The ledger cannot be asked.
     """
+    decisions = _leave_withdrawn(decisions, target, ledger)
     wanted: dict[TargetTag, set[str]] = defaultdict(set)
+    moved: set[TargetTag] = set()
     for decision in decisions:
-        if decision.target and decision.target_digest:
-            wanted[decision.target].add(decision.target_digest)
-    holders = await _holders(list(wanted), target)
+        tag, digest = decision.target, decision.target_digest
+        if tag and digest and (decision.image, tag, digest) not in done:
+            wanted[tag].add(digest)
+            if _existing_tag(decision) is ExistingTag.OVERWRITE:
+                moved.add(tag)
+    holders = await _holders(list(wanted), target) if can_ask else dict.fromkeys(wanted)
     claims = _claims(list(wanted), target, ledger)
-    fixed: frozenset[TargetTag] = frozenset()
-    if policy.target.existing_tag is ExistingTag.OVERWRITE:
-        moving = [
-            tag for tag in wanted if holders[tag] is not None and {holders[tag]} != wanted[tag]
-        ]
-        fixed = await _immutable(moving, target)
+    fixed = await _immutable(
+        [tag for tag in wanted if tag in moved and holders[tag] and {holders[tag]} != wanted[tag]],
+        target,
+    )
     settled = []
     for decision in decisions:
         tag, digest = decision.target, decision.target_digest
-        if tag is None or digest is None:
+        if tag is None or digest is None or (decision.image, tag, digest) in done:
             settled.append(decision)
             continue
+        holder = holders[tag]
+        held_digest = holder if isinstance(holder, str) else None
         others = [
             claim for claim in claims.get(tag, ()) if not _is_its_own(claim, policy, decision.image)
         ]
-        rival = _rival(digest, wanted[tag], others, holders[tag])
+        rival = _rival(digest, wanted[tag], others, holder)
         if rival:
-            settled.append(_conflict(decision, rival))
+            outcome = _conflict(decision, rival)
         else:
-            existing_tag = policy.target.existing_tag
-            settled.append(
-                _respect(decision, holders[tag], existing_tag, is_immutable=tag in fixed)
-            )
+            outcome = _respect(decision, holder, _existing_tag(decision), is_immutable=tag in fixed)
+        settled.append(replace(outcome, held_digest=held_digest))
     return settled
+
+
+def _existing_tag(decision: ImageDecision) -> ExistingTag:
+    return decision.destination.target.existing_tag if decision.destination else ExistingTag.FAIL
+
+
+def _leave_withdrawn(
+    decisions: Sequence[ImageDecision], target: Store, ledger: Ledger
+) -> list[ImageDecision]:
+    """Reject what was rolled back in the target repository: it does not come again by itself."""
+    digests: dict[str, set[str]] = defaultdict(set)
+    for decision in decisions:
+        if decision.target and decision.target_digest:
+            digests[decision.target.repository] |= {decision.target_digest, decision.image.digest}
+    withdrawn = {
+        repository: ledger.rollbacks.withdrawn(target.name, repository, names)
+        for repository, names in digests.items()
+    }
+
+    def settle(decision: ImageDecision) -> ImageDecision:
+        if not decision.target or not decision.target_digest:
+            return decision
+        found = withdrawn[decision.target.repository]
+        rollback = found.get(decision.target_digest) or found.get(decision.image.digest)
+        if rollback is None:
+            return decision
+        wish = ledger.rollbacks.reason(rollback)
+        reason = Reason(
+            trigger=f"rolled back in {decision.target.repository}",
+            verdict=str(Verdict.NOT_HELD),
+            expected="an image that was not rolled back; only a rollback to it brings it again",
+            found=f"tag {rollback.target_tag} was set back from it: {wish.found} ({wish.source})",
+            source=f"promotion {rollback.id} in the ledger",
+        )
+        return replace(
+            decision, outcome=Outcome.REJECT, reasons=(*decision.reasons, reason), target=None
+        )
+
+    return [settle(each) for each in decisions]
 
 
 async def _immutable(tags: Sequence[TargetTag], target: Store) -> frozenset[TargetTag]:

@@ -15,11 +15,15 @@ from image_promotion.errors import (
     Subject,
     VerificationError,
 )
-from image_promotion.ledger.records import Promotion, State
+from image_promotion.ledger.records import Kind, Promotion, State
 from image_promotion.policy.foreign_layers import ForeignLayers
-from image_promotion.promotion.attachments import AttachmentCheck, AttachmentMemory, check
-from image_promotion.registry.concurrency import ask_each
-from image_promotion.registry.descriptor import Descriptor
+from image_promotion.promotion.attachments import (
+    AttachmentCheck,
+    AttachmentMemory,
+    check,
+    seen_from_target,
+)
+from image_promotion.promotion.presence import missing_blobs
 from image_promotion.registry.store import Store
 from image_promotion.registry.transfer import list_content
 
@@ -27,8 +31,6 @@ if TYPE_CHECKING:
     # These need a database toolkit and scanners; who verifies without a ledger loads neither.
     from image_promotion.promotion.journal import Journal
     from image_promotion.promotion.sboms import SbomReport, Sboms
-
-BLOBS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,12 @@ class Verification:
 
     def __str__(self) -> str:
         said = (
-            f"{self.manifests} manifests read and hashed, {self.blobs} blobs there with "
-            f"their sizes, {self.size_bytes / 1_000_000:.1f} MB"
+            f"{_counted(self.manifests, 'manifest')} read and hashed, "
+            f"{_counted(self.blobs, 'blob')} there in full size, "
+            f"{self.size_bytes / 1_000_000:.1f} MB"
         )
         if self.foreign_layers_left:
-            said += f"; {self.foreign_layers_left} foreign layers not asked for"
+            said += f"; {_counted(self.foreign_layers_left, 'foreign layer')} not asked for"
         if self.sboms is not None:
             said += f"; {self.sboms}"
         return said if self.attached is None else f"{said}; {self.attached}"
@@ -101,7 +104,15 @@ async def verify(
         subject,
         wants_foreign_layers=wants_foreign_layers,
     )
-    attached = await check(promotion, source=source, target=target, journal=journal, memory=memory)
+    # What a tag is set back to may be gone from its source; the target says what is attached.
+    of_itself = promotion.kind is Kind.ROLLBACK
+    attached = await check(
+        seen_from_target(promotion) if of_itself else promotion,
+        source=target if of_itself else source,
+        target=target,
+        journal=journal,
+        memory=None if of_itself else memory,
+    )
     there = await sboms.check(promotion, target=target, journal=journal)
     found = replace(image, attached=attached, sboms=there)
     journal.note(promotion, State.VERIFIED, str(found))
@@ -155,18 +166,8 @@ async def verify_image(
     except (NotFoundError, ContentMismatchError) as error:
         raise refuse(str(error)) from error
 
-    async def find_problem(blob: Descriptor) -> str | None:
-        size_bytes = await target.blob_size(repository, blob.digest)
-        if size_bytes is None:
-            return f"blob {blob.digest} is missing"
-        if size_bytes != blob.size_bytes:
-            return f"blob {blob.digest} has {size_bytes} bytes instead of {blob.size_bytes}"
-        return None
-
     blobs = content.blobs + (content.foreign_layers if wants_foreign_layers else ())
-    answers = await ask_each(find_problem, blobs, at_once=BLOBS_AT_ONCE)
-    problems = [problem for problem in answers if problem]
-    if problems:
+    if problems := await missing_blobs(target, repository, blobs):
         raise refuse(*problems)
     every = (*content.manifests, *blobs)
     return Verification(
@@ -175,3 +176,7 @@ async def verify_image(
         size_bytes=sum(each.size_bytes for each in every),
         foreign_layers_left=0 if wants_foreign_layers else len(content.foreign_layers),
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

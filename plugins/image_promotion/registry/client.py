@@ -28,7 +28,7 @@ from image_promotion.errors import (
     Subject,
     UnsupportedContentError,
 )
-from image_promotion.registry import referrers_api
+from image_promotion.registry import referrers_api, removal
 from image_promotion.registry.blob_source import BlobSource
 from image_promotion.registry.challenge import CATALOG_SCOPE, pull_scope, push_scope
 from image_promotion.registry.claims import (
@@ -260,6 +260,18 @@ class RegistryClient:
         announced = announced_digest(attempt, answer.headers)
         if announced is not None:
             compare_digests(attempt, Digest.of(manifest.content, announced.algorithm), announced)
+
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool:  # noqa: ARG002 - for stores that want it
+        """Take a tag away, if the registry deletes tags."""
+        full = self.full_repository(repository)
+        attempt = self._manifest_attempt("DELETE", full, tag, "removing the tag")
+        return await removal.delete_tag(self._session, attempt, full)
+
+    async def remove_manifest(self, repository: str, digest: Digest) -> None:
+        """Take a manifest away, with every tag that points at it."""
+        full = self.full_repository(repository)
+        attempt = self._manifest_attempt("DELETE", full, digest, "removing the manifest")
+        await removal.delete_manifest(self._session, attempt, full)
 
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
         """Return the size of a blob in bytes; None when the repository does not hold it."""

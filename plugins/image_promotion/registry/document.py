@@ -331,6 +331,50 @@ def read_fields(
 
     Source: RFC 8259, sections 4 (unique names), 6 (numbers), 8.1 (UTF-8) and 9 (limits).
     """
+    value = _read_value(content, document, max_depth, refusal)
+    if not isinstance(value, dict):
+        raise refusal(f"cannot read {document}: it is {_shown(value)}, not an object")
+    return Fields(document, "", value, refusal)
+
+
+def read_each_fields(
+    content: bytes,
+    document: str,
+    *,
+    max_depth: int = MAX_DEPTH,
+    refusal: Refusal = refuse_as_protocol_violation,
+) -> tuple[Fields, ...]:
+    """Read a JSON text that must be one object, or a list of objects.
+
+    Args:
+        content: As in `read_fields`.
+        document: As in `read_fields`.
+        max_depth: As in `read_fields`.
+        refusal: As in `read_fields`.
+
+    Returns:
+        The members of each object; of one object a tuple of one.
+
+    Raises:
+        PromotionError: As in `read_fields`.
+
+    Source: as in `read_fields`.
+    """
+    value = _read_value(content, document, max_depth, refusal)
+    each = value if isinstance(value, list) else [value]
+    fields = []
+    for position, item in enumerate(each):
+        if not isinstance(item, dict):
+            where = f"[{position}]" if isinstance(value, list) else "it"
+            raise refusal(f"cannot read {document}: {where} is {_shown(item)}, not an object")
+        fields.append(
+            Fields(document, f"[{position}]" if isinstance(value, list) else "", item, refusal)
+        )
+    return tuple(fields)
+
+
+def _read_value(content: bytes, document: str, max_depth: int, refusal: Refusal) -> object:
+    """Read any JSON text within the bounds that `read_fields` names."""
 
     def refuse(rule: str) -> NoReturn:
         raise refusal(f"cannot read {document}: {rule}")
@@ -349,9 +393,7 @@ def read_fields(
             )
     except ValueError as error:
         raise refusal(f"cannot read {document}: it is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        refuse(f"it is {_shown(value)}, not an object")
-    return Fields(document, "", value, refusal)
+    return value
 
 
 def _is_deeper(content: bytes, max_depth: int) -> bool:

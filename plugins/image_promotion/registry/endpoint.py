@@ -22,6 +22,8 @@ _OFFICIAL_IMAGES = "library"
 _PATHS_OF_THE_API = ("", "/", "/v1", "/v1/", "/v2", "/v2/")
 """What people paste after the host; the client adds ``/v2/`` by itself."""
 
+MIN_WEBHOOK_SECRET_CHARACTERS = 16
+
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _MAX_PORT = 65535
 
@@ -54,6 +56,8 @@ class RegistryEndpoint:
             in policies; None for no such trial.
         creates_projects: Whether a project that is missing in Harbor is created.
         pace: The most that one process asks of the registry.
+        webhook_secret: What the registry's own notifications must prove to know; never shown. None
+            where it sends none.
     """
 
     connection_id: str
@@ -67,6 +71,7 @@ class RegistryEndpoint:
     test_repository: str | None = None
     creates_projects: bool = False
     pace: Pace = NO_LIMIT
+    webhook_secret: str | None = field(default=None, repr=False)
 
     @property
     def host(self) -> str:
@@ -138,8 +143,8 @@ class RegistryEndpoint:
             login: The user name.
             password: The password or access token.
             extra: ``registry_type``, ``namespace``, ``ca_certificate``, ``skip_tls_verification``,
-                ``test_repository``, ``creates_projects``, ``requests_per_second`` and
-                ``bytes_per_second``; empty texts and null count as not set.
+                ``test_repository``, ``creates_projects``, ``requests_per_second``,
+                ``bytes_per_second`` and ``webhook_secret``; empty texts and null count as not set.
 
         Returns:
             The endpoint.
@@ -185,6 +190,7 @@ class _FieldReader:
             test_repository=self._text("test_repository") or None,
             creates_projects=self._switch("creates_projects"),
             pace=Pace(self._limit("requests_per_second"), self._limit("bytes_per_second")),
+            webhook_secret=self._webhook_secret(),
         )
         if endpoint.creates_projects and registry_type is not RegistryType.HARBOR:
             self._refuse("creates_projects", "only Harbor has projects", "Leave it off.")
@@ -343,6 +349,18 @@ class _FieldReader:
             self._refuse("password", "it holds unprintable characters")
         return login or None, secret or None
 
+    def _webhook_secret(self) -> str | None:
+        secret = self._text("webhook_secret")
+        # It stands in a header, and whoever guesses it may start runs.
+        sendable = secret.isascii() and secret.isprintable() and " " not in secret
+        if secret and not (sendable and len(secret) >= MIN_WEBHOOK_SECRET_CHARACTERS):
+            self._refuse(
+                "webhook_secret",
+                "it is too short, or holds blanks or other characters than those of ASCII",
+                f"Take {MIN_WEBHOOK_SECRET_CHARACTERS} or more: `openssl rand -hex 32` makes 64.",
+            )
+        return secret or None
+
     def _namespace(self) -> str:
         namespace = self._text("namespace").strip("/")
         if namespace and not is_repository(namespace):
@@ -382,6 +400,7 @@ _EXTRAS = (
     "creates_projects",
     "requests_per_second",
     "bytes_per_second",
+    "webhook_secret",
 )
 _FOLDER_ADVICE = (
     "Write its absolute path, such as /mnt/transfer, or file:///mnt/transfer. In an AIRFLOW_CONN_ "

@@ -168,6 +168,24 @@ class LayoutStore:
         self._check_tag(full, reference)
         await self._wait_for_lock(full, lambda: self._set_tag(full, folder, reference, manifest))
 
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool:
+        """Take the entry of a tag out of the index, if it points at the digest still.
+
+        Returns:
+            Whether it is gone.
+        """
+        full = self.full_repository(repository)
+        self._check_tag(full, tag)
+        folder = await self._folder_to_write(full)
+        await self._wait_for_lock(full, lambda: self._remove_tag(full, folder, tag, digest))
+        return await self.resolve(repository, tag) is None
+
+    async def remove_manifest(self, repository: str, digest: Digest) -> None:
+        """Take every entry of a manifest out of the index; its bytes stay among the blobs."""
+        full = self.full_repository(repository)
+        folder = await self._folder_to_write(full)
+        await self._wait_for_lock(full, lambda: self._remove_manifest(full, folder, digest))
+
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
         """Return the size of a blob in bytes; None when the repository does not hold it."""
         full = self.full_repository(repository)
@@ -297,6 +315,18 @@ class LayoutStore:
         with folder.locked(), self._errors_about(self._subject(full, tag=tag)):
             index = LayoutIndex(_required(folder.read_index()))
             folder.replace_index(index.with_tag(tag, manifest))
+
+    def _remove_tag(self, full: str, folder: LayoutFolder, tag: str, digest: Digest) -> None:
+        with folder.locked(), self._errors_about(self._subject(full, tag=tag)):
+            index = LayoutIndex(_required(folder.read_index()))
+            entry = index.entry(tag)
+            if entry is not None and entry.digest == digest:
+                folder.replace_index(index.without(lambda each: tag_of(each) == tag))
+
+    def _remove_manifest(self, full: str, folder: LayoutFolder, digest: Digest) -> None:
+        with folder.locked(), self._errors_about(self._subject(full, digest=digest)):
+            index = LayoutIndex(_required(folder.read_index()))
+            folder.replace_index(index.without(lambda each: each.digest == digest))
 
     def _read_index(self, full: str) -> LayoutIndex | None:
         """Read a repository's index; the text is read each time, and understood when it is new."""

@@ -6,7 +6,7 @@ Source: OCI Image Specification 1.1, "OCI Image Layout Specification", ``index.j
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from image_promotion.errors import ProtocolViolationError, UnsupportedContentError
 from image_promotion.registry.descriptor import Descriptor
@@ -99,14 +99,7 @@ class LayoutIndex:
         Raises:
             UnsupportedContentError: The text would be larger than MAX_INDEX_BYTES.
         """
-        document: dict[str, object] = json.loads(self.content)
-        raw = document.get("manifests")
-        entries: list[object] = raw if isinstance(raw, list) else []
-        kept = [
-            entry
-            for entry, descriptor in zip(entries, self.entries, strict=True)
-            if tag_of(descriptor) != tag
-        ]
+        document, kept = self._kept(lambda entry: tag_of(entry) == tag)
         document["manifests"] = [*kept, _written(manifest, tag)]
         content = json.dumps(document, indent=2).encode()
         if len(content) > MAX_INDEX_BYTES:
@@ -116,6 +109,30 @@ class LayoutIndex:
                 advice="Spread its tags over several repositories.",
             )
         return content
+
+    def without(self, is_removed: Callable[[Descriptor], bool]) -> bytes:
+        """Return the text without some entries; all else stays.
+
+        Args:
+            is_removed: Says of an entry whether it is left out.
+        """
+        document, kept = self._kept(is_removed)
+        document["manifests"] = kept
+        return json.dumps(document, indent=2).encode()
+
+    def _kept(
+        self, is_removed: Callable[[Descriptor], bool]
+    ) -> tuple[dict[str, object], list[object]]:
+        """Return the document, and its entries as they stand in it but for the removed ones."""
+        document: dict[str, object] = json.loads(self.content)
+        raw = document.get("manifests")
+        entries: list[object] = raw if isinstance(raw, list) else []
+        kept = [
+            entry
+            for entry, descriptor in zip(entries, self.entries, strict=True)
+            if not is_removed(descriptor)
+        ]
+        return document, kept
 
 
 def tag_of(entry: Descriptor) -> str | None:

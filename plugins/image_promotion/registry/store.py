@@ -88,6 +88,28 @@ class Store(Protocol):
             RegistryError: The registry refuses it, or does not answer.
         """
 
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool:
+        """Take a tag away; what it points at stays, as long as the store keeps what has no tag.
+
+        Args:
+            repository: The repository.
+            tag: The tag.
+            digest: What it points at, as the caller has just seen.
+
+        Returns:
+            Whether it is gone; False when the store only removes manifests, with all their tags.
+
+        Raises:
+            RegistryError: The registry refuses, or does not answer.
+        """
+
+    async def remove_manifest(self, repository: str, digest: Digest) -> None:
+        """Take a manifest away, with every tag that points at it; one that is gone is no error.
+
+        Raises:
+            RegistryError: The registry refuses, or removes nothing, or does not answer.
+        """
+
     async def blob_size(self, repository: str, digest: Digest) -> int | None:
         """Return the size of a blob in bytes; None when the repository does not hold it.
 

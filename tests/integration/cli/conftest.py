@@ -86,6 +86,12 @@ class Workplace:
         assert "Traceback" not in done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
 
+    def delete(self, repository: str, digest: str) -> None:
+        """Delete an image of the source, with its tags."""
+        url = f"{self.source.url}/v2/{repository}/manifests/{digest}"
+        with httpx.Client(auth=(USER, PASSWORD), trust_env=False) as client:
+            client.delete(url).raise_for_status()
+
     def target_tags(self) -> Mapping[str, str]:
         """Ask the target, by plain HTTP, which tags it holds and the digest of each."""
         with httpx.Client(base_url=f"{self.target.url}/v2/", trust_env=False) as client:

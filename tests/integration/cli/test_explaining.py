@@ -296,6 +296,42 @@ def test_every_documented_field_of_an_explanation_is_there_and_no_other(attic: A
     assert fields_of(records(evidence[0]["notes"])) == documented["explain, note"]
     assert fields_of(records(explained["reasons"])) == documented["reason"]
     assert fields_of(records([explained["recorded"]])) == documented["history"]
+    assert by_name["life"] is None
+
+
+def test_the_life_of_a_tag_is_told_although_it_is_there_no_more(attic: Attic) -> None:
+    image = attic.push()
+    policy = attic.write_policy("evident", IS_STABLE)
+    assert attic.place.promotion("run", policy).status == 0
+    there = attic.explain(policy)
+    attic.place.delete(SOURCE, image.digest)
+
+    gone = attic.place.promotion("explain", policy, TAG, "--json")
+    never = attic.place.promotion("explain", policy, "9.9-stable", "--json")
+
+    assert (gone.status, never.status) == (1, 1)
+    (explained,) = records([gone.json])
+    assert "there is no tag" in str(explained["problem"])
+    (stay,) = records(records([explained["life"]])[0]["stays"])
+    assert stay["digest"] == image.digest
+    (passage,) = records(stay["promotions"])
+    assert [each["to"] for each in records(passage["steps"])] == [
+        *("planned", "copied", "tagged", "verified")
+    ]
+    assert never.stdout == ""
+    documented = documented_fields(DOCUMENTATION)
+    assert fields_of(records(there["targets"])) == documented["explain, target"]
+    assert fields_of(records(there["promotions"])) == documented["promotion"]
+    (life,) = records([there["life"]])
+    assert set(life) == documented["explain, life"]
+    stays = records(life["stays"])
+    assert fields_of(stays) == documented["explain, stay"]
+    assert fields_of(records(stays[0]["decisions"])) == documented["explain, decision"]
+    passages = records(stays[0]["promotions"])
+    assert fields_of(passages) == documented["explain, promotion"]
+    assert fields_of(records(passages[0]["steps"])) == documented["explain, step"]
+    assert fields_of(records([passages[0]["marks"]])) == documented["marks"]
+    assert fields_of(records(life["runs"])) == documented["explain, run"]
 
 
 def test_an_unknown_tag_is_an_error_that_names_those_like_it(place: Workplace) -> None:

@@ -145,7 +145,7 @@ def test_a_second_demo_at_the_same_time_says_that_the_first_is_there(story: Stor
 def test_the_served_pages_take_the_login_that_was_said_and_run_all_policies(story: Story) -> None:
     assert story.is_login_accepted
     policies = {path.stem for path in (PROJECT / "include" / "policies").glob("*.yaml")}
-    assert story.paused == dict.fromkeys(policies, False)
+    assert story.paused == dict.fromkeys({*policies, "rollback"}, False)
 
 
 def test_the_request_to_end_ends_all_that_a_served_demo_started(story: Story) -> None:

@@ -13,14 +13,23 @@ from tests.support.ledger_story import Story
 
 # The very test functions of SQLite; the fixtures of this folder give them PostgreSQL.
 from tests.unit.ledger.test_aims import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_approvals import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_attestations import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_chronicle import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_concurrency import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_decisions import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_evidence import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_history import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_images import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_notices import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_observations import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_promotions import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_rechecks import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_removals import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_rollbacks import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_runs import *  # noqa: F403 - collected from here again
 from tests.unit.ledger.test_schema import *  # noqa: F403 - collected from here again
+from tests.unit.ledger.test_upstream import *  # noqa: F403 - collected from here again
 
 
 def test_a_server_that_is_not_there_may_come_back() -> None:

@@ -65,7 +65,7 @@ class Workplace:
             rows = await plan(
                 policy,
                 source=stores.of(policy.source.connection),
-                target=stores.of(policy.target.connection),
+                target_of=stores.of,
                 ledger=self.ledger,
                 now=self.now,
             )

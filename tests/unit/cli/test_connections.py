@@ -9,8 +9,14 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from image_promotion.cli.connections import ConnectionFields, connection_fields, find_endpoint
+from image_promotion.cli.connections import (
+    ConnectionFields,
+    connection_fields,
+    find_endpoint,
+    find_signing_key,
+)
 from image_promotion.errors import ConnectionSettingsError
+from tests.support.attestations import new_pem
 
 CANARY = "p@ss:w/rd?#%1"
 
@@ -137,3 +143,32 @@ def test_secrets_are_not_in_what_developers_print() -> None:
     fields = connection_fields(TEXTS[2])
     assert fields.password == CANARY
     assert CANARY not in repr(fields)
+
+
+def test_a_signing_key_is_read_from_json_and_from_a_uri() -> None:
+    pem = new_pem()
+    uri = f"signing-key://:{quote(pem, safe='')}@"
+    texts = [json.dumps({"conn_type": "signing_key", "password": pem}), uri]
+
+    keys = {find_signing_key("signing", {"AIRFLOW_CONN_SIGNING": text}) for text in texts}
+
+    assert len({each.public for each in keys}) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '{"conn_type": "signing_key"}',
+        json.dumps({"conn_type": "signing_key", "password": CANARY}),
+        json.dumps({"conn_type": "container_registry", "password": CANARY}),
+    ],
+)
+def test_a_connection_without_a_usable_signing_key_is_named_and_its_secret_is_not(
+    text: str,
+) -> None:
+    with pytest.raises(ConnectionSettingsError) as refused:
+        find_signing_key("signing", {"AIRFLOW_CONN_SIGNING": text})
+
+    assert refused.value.connection_id == "signing"
+    assert CANARY not in str(refused.value)

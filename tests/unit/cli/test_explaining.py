@@ -92,7 +92,7 @@ def test_an_explanation_can_be_read_at_80_columns_without_colours() -> None:
         "  target         qa/website:1.4, if it were promoted now",
         "Evidence, kept since 2026-11-24 12:00:00Z",
         "      about      linux/arm64",
-        "      says       spdx-json-2.3; 1 components",
+        "      says       spdx-json-2.3; 1 component",
         "      made       2026-11-22 12:00:00Z (2 days old)",
         "      signed by  release",
         "  note           registry (arm): the scan is running",

@@ -77,3 +77,15 @@ def test_colours_come_with_the_words_and_only_where_there_are_any() -> None:
     )
     assert "\x1b[32mpromote" in file.getvalue()
     assert "\x1b" not in "".join(printed(Listing(LAYOUT, [row]), 80))
+
+
+def test_a_long_reason_stands_below_its_row_where_the_table_fits_but_for_it() -> None:
+    layout = Layout(LAYOUT.columns, LAYOUT.narrow, below=("reason",))
+    assert printed(Listing(layout, ROWS), 40) == [
+        "tag      decision target tag",
+        "1-stable promote  qa:1",
+        "    " + "r" * 30,
+        "2-rc1    reject",
+        "    " + "s" * 30,
+    ]
+    assert printed(Listing(layout, ROWS), 25)[0] == "promote  1-stable"

@@ -23,7 +23,7 @@ def test_history_shows_each_decision_with_its_promotion_as_it_stands(story: Stor
     (entry,) = story.ledger.history()
 
     assert entry.promotion == promotion
-    assert entry.decision.promotion_id == promotion.id
+    assert entry.decision.promotion_ids == (promotion.id,)
     assert entry.observation.id == promotion.observation_id
 
 

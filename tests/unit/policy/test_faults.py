@@ -13,7 +13,7 @@ from tests.support.policies import TEXT, text_with
 TRIGGER = "{ends_with: -stable}"
 OPERATORS = "equals, starts_with, ends_with, contains, is_one_of, is_not_one_of, matches, semver"
 KINDS = "tag, component, vulnerabilities, license, signature, updated, any, all, not"
-TOP = ", ".join(Policy.model_fields)
+TOP = ", ".join(field.alias or name for name, field in Policy.model_fields.items())
 BOUND = 'one of >= > = != <= < and a whole number, in quotes, such as "= 0"'
 CODES = "%n %A %a %w %d %B %b %m %Y %y %H %I %p %M %S %f %Z %j %W %{group}"
 CRON = 'manual, or a cron expression of five fields in quotes, such as "*/5 * * * *"'

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 
 from image_promotion.errors import PolicyError
 from image_promotion.policy.criteria.logic import AllOf
-from image_promotion.policy.model import ExistingImages, ExistingTag, Policy
+from image_promotion.policy.model import ExistingImages, Policy
+from image_promotion.policy.places import ExistingTag
 from tests.support.policies import NOW, document_of, policy_documents, policy_with
 
 MATCHES = {"tag": {"matches": "v?(?P<version>[0-9.]+)(-.*)?"}}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -44,9 +45,10 @@ def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_there_are_three_examples() -> None:
+def test_there_are_four_examples() -> None:
     assert [path.stem for path in EXAMPLES] == [
         "images-scanned-to-qa",
+        "website-qa-to-prod",
         "website-releases-to-qa",
         "website-stable-to-qa",
     ]
@@ -59,7 +61,8 @@ def test_an_example_is_valid_for_editors_and_for_us(path: Path) -> None:
     VALIDATOR.validate(yaml.safe_load(text))
     policy = load_policy(path)
     assert policy.name == path.stem
-    assert {policy.source.connection, policy.target.connection} == {"dev_registry", "qa_registry"}
+    stages = ("dev_registry", "qa_registry", "prod_registry")
+    assert (policy.source.connection, policy.target.connection) in pairwise(stages)
     assert text.startswith("# yaml-language-server: $schema=policy.schema.json\n")
 
 
@@ -141,7 +144,7 @@ def test_the_example_of_scanned_images_waits_for_evidence() -> None:
 
 
 def test_the_keys_of_a_place_are_read_from_the_model() -> None:
-    assert keys_at(()) == list(Policy.model_fields)
+    assert keys_at(()) == [field.alias or name for name, field in Policy.model_fields.items()]
     assert keys_at(("source",)) == ["connection", "repository"]
     assert keys_at(("triggers", 0))[-3:] == ["any", "all", "not"]
     assert keys_at(("triggers", 3, "not", "any", 1, "license")) == [

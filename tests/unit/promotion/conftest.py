@@ -13,10 +13,12 @@ import pytest
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import Promotion, Run
 from image_promotion.policy.model import Policy
+from image_promotion.promotion.attestation import Attestor
 from image_promotion.promotion.batches import Stage, StageReport, carry_out
 from image_promotion.promotion.copying import copy
 from image_promotion.promotion.evaluation import Evaluation, evaluate_and_record
 from image_promotion.promotion.journal import Journal
+from image_promotion.promotion.overriding import Override
 from image_promotion.promotion.planning import PlannedImage, plan
 from image_promotion.promotion.reporting import RunReport, report
 from image_promotion.promotion.retagging import retag
@@ -50,11 +52,16 @@ class World:
     ledger: Ledger
     source: MemoryStore = field(default_factory=lambda: MemoryStore("dev", "dev"))
     target: MemoryStore = field(default_factory=lambda: MemoryStore("qa", "qa"))
+    more_targets: dict[str, MemoryStore] = field(default_factory=dict)
     now: datetime = START
     runs: int = 0
+    attestor: Attestor | None = None
 
     def clock(self) -> datetime:
         return self.now
+
+    def target_of(self, connection_id: str) -> MemoryStore:
+        return self.more_targets.get(connection_id, self.target)
 
     def push(self, tag: str, content: str, repository: str = SOURCE) -> Digest:
         """Push an image of one layer to the source under a tag."""
@@ -80,13 +87,37 @@ class World:
         return await evaluate_and_record(
             policy,
             source=self.source,
-            target=self.target,
+            target_of=self.target_of,
             ledger=self.ledger,
             run=run,
             now=self.now,
             only_tags=tags,
             decide_again=decide_again,
         )
+
+    async def override(self, policy: Policy, *tags: str) -> tuple[Run, Evaluation]:
+        """Scan and evaluate in a new run in which alice promotes tags whatever the triggers say."""
+        run = self.begin(policy)
+        await scan_and_record(
+            policy,
+            self.source,
+            self.ledger,
+            run,
+            now=self.now,
+            only_tags=tags,
+            overrules=tags,
+        )
+        evaluation = await evaluate_and_record(
+            policy,
+            source=self.source,
+            target_of=self.target_of,
+            ledger=self.ledger,
+            run=run,
+            now=self.now,
+            only_tags=tags,
+            override=Override("alice", "the shop is down"),
+        )
+        return run, evaluation
 
     async def decide(
         self, policy: Policy, *tags: str, decide_again: bool = False
@@ -100,26 +131,33 @@ class World:
         journal = Journal(self.ledger, run.key, self.clock)
 
         async def act(promotion: Promotion) -> object:
+            target = self.target_of(promotion.target_connection)
             match stage:
                 case Stage.COPY:
                     return await copy(
                         promotion,
                         source=self.source,
-                        target=self.target,
+                        target=target,
                         journal=journal,
                         progress=NO_PROGRESS,
                     )
                 case Stage.RETAG:
                     return await retag(
-                        promotion, source=self.source, target=self.target, journal=journal
+                        promotion, source=self.source, target=target, journal=journal
                     )
                 case Stage.VERIFY:
                     return await verify(
                         promotion,
                         source=self.source,
-                        target=self.target,
+                        target=target,
                         journal=journal,
                         sboms=Sboms(),
+                    )
+                case Stage.ATTEST:
+                    if self.attestor is None:
+                        return None
+                    return await self.attestor.attest(
+                        promotion, source=self.source, target=target, journal=journal
                     )
 
         return await carry_out(stage, ids, act, journal=journal)
@@ -137,14 +175,17 @@ class World:
         assert present
         return report(self.ledger, present)
 
-    async def plan(self, policy: Policy, *tags: str) -> dict[str, PlannedImage]:
+    async def plan(
+        self, policy: Policy, *tags: str, overrules: bool = False
+    ) -> dict[str, PlannedImage]:
         rows = await plan(
             policy,
             source=self.source,
-            target=self.target,
+            target_of=self.target_of,
             ledger=self.ledger,
             now=self.now,
             only_tags=tags,
+            overrules=overrules,
         )
         return {row.tag: row for row in rows}
 

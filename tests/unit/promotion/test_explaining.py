@@ -25,7 +25,7 @@ async def explained(world: World, policy: Policy, tag: str) -> Explanation:
         policy,
         tag,
         source=world.source,
-        target=world.target,
+        target_of=world.target_of,
         ledger=world.ledger,
         now=world.now,
     )
@@ -41,7 +41,7 @@ async def test_an_explanation_says_what_a_run_would_decide_and_writes_nothing(
     assert (found.outcome, found.digest) == (Outcome.PROMOTE, str(digest))
     assert str(found.target) == f"{TARGET}:1.4-stable"
     assert found.why_no_evidence == NOT_NEEDED
-    assert found.recorded is None
+    assert found.recorded == ()
     assert world.target.manifests == {}
     assert world.ledger.history() == ()
     _, evaluation = await world.decide(policy_of())
@@ -83,7 +83,7 @@ async def test_an_image_that_has_been_promoted_is_decided_about_and_left_as_it_i
     found = await explained(world, policy_of(), "1.4-stable")
     assert found.outcome is Outcome.PROMOTE
     assert found.recorded
-    assert found.recorded.promotion
+    assert found.recorded[0].promotion
     assert found.run == "leaves it as it is, since it has been promoted"
 
 
@@ -105,7 +105,7 @@ async def test_what_was_recorded_of_the_digest_before_is_told_as_such(world: Wor
 
     assert found.digest == str(after)
     assert found.recorded
-    assert found.recorded.observation.digest == str(before)
+    assert found.recorded[0].observation.digest == str(before)
     assert found.run == ""
 
 
@@ -117,7 +117,7 @@ async def test_what_a_run_does_with_existing_images_is_told(world: World) -> Non
     found = await explained(world, policy, "1.4-stable")
     assert found.outcome is Outcome.PROMOTE
     assert found.recorded
-    assert found.recorded.decision.outcome is Outcome.REJECT
+    assert found.recorded[0].decision.outcome is Outcome.REJECT
     assert "leaves it rejected" in found.run
 
 

@@ -154,7 +154,7 @@ async def test_what_docker_hub_still_allows_is_shown(
     seen = await scan(policy_of(), connect(RegistryType.DOCKER_HUB), now=START)
 
     assert str(seen) == (
-        "1 tags seen, 0 rejected by name, 1 looked up; "
+        "1 tag seen, 0 rejected by name, 1 looked up; "
         "Docker Hub's pulls: 76 of 100 in 6 h left; questions to Docker Hub: 599 of 600 left"
     )
 

@@ -265,7 +265,7 @@ async def test_foreign_layers_are_skipped_unless_the_policy_says_otherwise(world
     assert foreign.digest not in world.target.blobs[TARGET]
     details = [each.detail for each in world.ledger.transitions(promotion.id)]
     assert "1 foreign layer left where the URLs lead" in details[1]
-    assert "1 foreign layers not asked for" in details[3]
+    assert "1 foreign layer not asked for" in details[3]
 
 
 async def test_foreign_layers_are_copied_and_verified_where_the_policy_says_so(

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_promotion.errors import ProtocolViolationError
-from image_promotion.registry.document import Fields, collector_out_of_the_way, read_fields
+from image_promotion.registry.document import (
+    Fields,
+    collector_out_of_the_way,
+    read_each_fields,
+    read_fields,
+)
 
 NESTED = st.recursive(
     st.text(alphabet='"\\[]{}a\u00e9', max_size=6) | st.integers(),
@@ -54,6 +59,35 @@ def test_the_deepest_text_ends_in_the_same_refusal(opening: str) -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(ProtocolViolationError):
         _fields(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("{}", [""]), ('{"a": "x"}', ["x"]), ("[]", []), ('[{"a": "x"}, {"a": "y"}]', ["x", "y"])],
+)
+def test_one_object_or_a_list_of_them_are_read(text: str, names: list[str]) -> None:
+    assert [fields.said("a") for fields in read_each_fields(text.encode(), "the text")] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("7", "it is 7, not an object"),
+        ("null", "it is null, not an object"),
+        ('[{}, "x"]', '[1] is "x", not an object'),
+        ("[[{}]]", "[0] is a list, not an object"),
+    ],
+)
+def test_a_list_of_anything_else_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ProtocolViolationError) as refused:
+        read_each_fields(text.encode(), "the text")
+    assert said in str(refused.value)
+
+
+def test_in_a_list_what_is_wrong_is_named_with_its_place() -> None:
+    (_, second) = read_each_fields(b'[{"a": 1}, {"a": 1}]', "the text")
+    with pytest.raises(ProtocolViolationError, match=r"the text: \[1\]\.a is 1, not a text"):
+        second.text("a")
 
 
 def test_what_is_wrong_is_named_by_its_path() -> None:

@@ -222,6 +222,11 @@ def test_a_certificate_may_come_with_escaped_line_ends() -> None:
         ("bytes_per_second", {"bytes_per_second": -1}),
         ("bytes_per_second", {"bytes_per_second": [1]}),
         ("creates_projects", {"creates_projects": "true", "registry_type": "dtr"}),
+        ("webhook_secret", {"webhook_secret": SECRET[:15]}),
+        ("webhook_secret", {"webhook_secret": f"{SECRET} {SECRET}"}),
+        ("webhook_secret", {"webhook_secret": SECRET + "\n" + SECRET}),
+        ("webhook_secret", {"webhook_secret": SECRET + "\u00e9"}),
+        ("webhook_secret", {"webhook_secret": 7}),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named_and_no_secret_told(
@@ -235,8 +240,16 @@ def test_a_field_that_cannot_be_used_is_named_and_no_secret_told(
     assert SECRET not in str(refused.value) + repr(refused.value)
 
 
-def test_an_endpoint_does_not_show_its_password() -> None:
+def test_an_endpoint_does_not_show_its_secrets() -> None:
     assert SECRET not in repr(endpoint(login="user", password=SECRET))
+    assert SECRET not in repr(endpoint(webhook_secret=SECRET))
+
+
+@pytest.mark.parametrize(
+    ("typed", "secret"), [(None, None), ("", None), (" ", None), (f" {SECRET}\n", SECRET)]
+)
+def test_a_registry_may_notify_with_a_secret(typed: str | None, secret: str | None) -> None:
+    assert endpoint(webhook_secret=typed).webhook_secret == secret
 
 
 def test_the_namespace_goes_before_each_repository_and_comes_off_again() -> None:

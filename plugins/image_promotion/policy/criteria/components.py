@@ -86,12 +86,13 @@ class ComponentName:
         verdict = verdict_of(bool(matching) is not (self.operator is TextOperator.IS_NOT_ONE_OF))
         if unclear and not matching:
             verdict = Verdict.UNKNOWN
-        total = len(known.once(distinct))
+        number = len(known.once(distinct))
+        total = "1 component" if number == 1 else f"{number} components"
         items = first(matching)
         found = (
-            f"{len(matching)} of {total} components: {listed(items, of=len(matching))}"
+            f"{len(matching)} of {total}: {listed(items, of=len(matching))}"
             if matching
-            else f"none of {total} components"
+            else f"none of {total}"
         )
         if unclear:
             found += (

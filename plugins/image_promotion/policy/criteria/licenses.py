@@ -122,17 +122,19 @@ class _Survey:
 
     def words(self, total: int, *, names_unlicensed: bool) -> str:
         """Say what was found among so many components."""
+        all_of_them = "1 component" if total == 1 else f"{total} components"
         found = [
-            f"{len(self.under)} of {total} components under one: {_some(self.under)}"
+            f"{len(self.under)} of {all_of_them} under one: {_some(self.under)}"
             if self.under
-            else f"none of {total} components under one"
+            else f"none of {all_of_them} under one"
         ]
         if self.near:
             found.append(
                 f"{len(self.near)} under another form of one, which is not listed: "
                 f"{_some(self.near)}"
             )
-        nameless = f"{len(self.unlicensed)} of {total} components name no license"
+        name = "names" if total == 1 else "name"
+        nameless = f"{len(self.unlicensed)} of {all_of_them} {name} no license"
         if names_unlicensed and self.unlicensed:
             nameless += f": {_some(self.unlicensed)}"
         return "; ".join([*found, nameless])

@@ -159,7 +159,8 @@ class Vulnerabilities:
             and not any(condition.counts(each) for condition in self.conditions)
         }
         if unrated:
-            yield f"{len(unrated)} of unknown severity are in none of these"
+            are = "is" if len(unrated) == 1 else "are"
+            yield f"{len(unrated)} of unknown severity {are} in none of these"
 
     def _judge_numbers(
         self, facts: ImageFacts, counts: VulnerabilityCounts, now: datetime

@@ -72,6 +72,23 @@ class Catalogue(Protocol):
             RegistryError: The registry answers with an error, or not at all.
         """
 
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool | None:
+        """Take a tag away; what it points at stays.
+
+        Args:
+            repository: The repository.
+            tag: The tag.
+            digest: What it points at.
+
+        Returns:
+            Whether it is gone; None where the product's interface has nothing for it, so that the
+            distribution protocol's way is tried.
+
+        Raises:
+            DeniedError: We may not.
+            RegistryError: The registry refuses, or does not answer.
+        """
+
     async def allowances(self, repository: str, tag: str) -> tuple[str, ...]:
         """Return what the registry still allows us, each a phrase for people; often nothing.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from image_promotion.registry.client import RegistryClient
+from image_promotion.registry.digest import Digest
 from image_promotion.registry.endpoint import RegistryEndpoint, RegistryType
 from image_promotion.registry.products.catalogue import Catalogue
 from image_promotion.registry.products.docker_hub import HUB_URL, DockerHubCatalogue, hub_endpoint
@@ -60,6 +61,13 @@ class ProductClient(RegistryClient):
                 return HarborScans(self.session, self._product)
             case _:
                 return None
+
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool:
+        """Take a tag away by the product's own interface, or else by the protocol."""
+        is_gone = await self._catalogue.remove_tag(repository, tag, digest)
+        if is_gone is None:
+            return await super().remove_tag(repository, tag, digest)
+        return is_gone
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -30,6 +30,7 @@ from image_promotion.errors import (
 from image_promotion.registry import retry
 from image_promotion.registry.address import is_loopback
 from image_promotion.registry.challenge import pull_scope
+from image_promotion.registry.digest import Digest
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import Attempt, redacted, violation
 from image_promotion.registry.manifest import MANIFEST_MEDIA_TYPES
@@ -187,6 +188,11 @@ class DockerHubCatalogue:
     async def has_immutable_tags(self, repository: str) -> bool | None:
         """Say that it depends on the tag: a repository's rules may match some of them."""
         self._parts(repository)
+        return None
+
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool | None:
+        """Say nothing: Docker Hub's documented interface does not remove tags."""
+        del repository, tag, digest
         return None
 
     async def allowances(self, repository: str, tag: str) -> tuple[str, ...]:

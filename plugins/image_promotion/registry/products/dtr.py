@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, TypeAdapter
 
 from image_promotion.errors import InvalidReferenceError, NotFoundError, RegistryError, Subject
+from image_promotion.registry.digest import Digest
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import violation
 from image_promotion.registry.products.api import (
@@ -167,6 +168,22 @@ class DtrCatalogue:
             if error.status in _CREATED_MEANWHILE and await self._find(repository) is not None:
                 return False
             raise
+        return True
+
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool | None:
+        """Take a tag away; its manifest goes with DTR's own collection of garbage.
+
+        Source: DTR 2.6 API, DELETE ``/tags/{reference}``; 204 also for a tag that is not there.
+        """
+        del digest
+        path, subject = self._path(repository)
+        await self._api.ask(
+            "DELETE",
+            f"{path}/tags/{tag}",
+            "removing the tag",
+            subject,
+            expected=frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT}),
+        )
         return True
 
     async def allowances(self, repository: str, tag: str) -> tuple[str, ...]:

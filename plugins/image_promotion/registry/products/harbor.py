@@ -17,6 +17,7 @@ from image_promotion.errors import (
     RegistryError,
     Subject,
 )
+from image_promotion.registry.digest import Digest
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import violation
 from image_promotion.registry.products.api import (
@@ -171,6 +172,21 @@ class HarborCatalogue:
             if isinstance(error, DeniedError):
                 error.advice = "Projects are created by users who may, not by a project's robots."
             raise
+        return True
+
+    async def remove_tag(self, repository: str, tag: str, digest: Digest) -> bool | None:
+        """Take a tag away; an immutable one Harbor keeps, and answers 412.
+
+        Source: Harbor API 2.0, deleteTag.
+        """
+        path, subject = artifacts_path(self._endpoint, repository)
+        try:
+            await self._api.ask(
+                "DELETE", f"{path}/{digest}/tags/{tag}", "removing the tag", subject
+            )
+        except NotFoundError:
+            # Of the tag or of the artifact: the caller asked for neither to be there.
+            return True
         return True
 
     async def allowances(self, repository: str, tag: str) -> tuple[str, ...]:

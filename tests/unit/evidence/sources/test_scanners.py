@@ -1,6 +1,6 @@
 """The scanners are doubles: small programs that read a layout as the real ones are documented to.
 
-What the real syft makes of our call is checked by hand: it is no part of the locked environment.
+What the real syft makes of our call is for tests/integration/evidence.
 """
 
 from __future__ import annotations

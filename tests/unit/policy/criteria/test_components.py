@@ -155,7 +155,7 @@ def test_the_name_of_the_source_package_counts_and_is_told(purl: str) -> None:
     assert verdict((libssl,), EQUALS, "OpenSSL") is HELD
     finding = ComponentName(NONE_OF, ("openssl",)).judge(facts(components=(libssl,)), NOW)
     assert finding.verdict is NOT_HELD
-    assert finding.found == "1 of 1 components: libssl3 3.0.11 (built from openssl)"
+    assert finding.found == "1 of 1 component: libssl3 3.0.11 (built from openssl)"
     assert verdict((libssl,), EQUALS, "libssl3") is HELD
 
 
@@ -192,7 +192,7 @@ def test_a_finding_names_what_cannot_be_compared() -> None:
 
     assert finding.trigger == 'no component in version < 2 is one of "openssl"'
     assert finding.found == (
-        "none of 1 components; 1 of such a name whose version or type cannot be told: "
+        "none of 1 component; 1 of such a name whose version or type cannot be told: "
         "openssl UNKNOWN"
     )
 

@@ -97,7 +97,7 @@ def test_a_finding_names_components_under_another_form_of_a_listed_license() -> 
 
     assert found.verdict is HELD
     assert found.found.startswith(
-        "none of 1 components under one; 1 under another form of one, which is not listed: "
+        "none of 1 component under one; 1 under another form of one, which is not listed: "
         "a 1 (GPL-3.0-or-later); 0 of 1"
     )
 
@@ -129,7 +129,7 @@ def test_a_component_that_one_of_two_reports_knows_the_license_of_has_one(backwa
     found = finding(NONE_OF, ("GPL-3.0",), *(entries[::-1] if backwards else entries), allows=False)
 
     assert found.found == (
-        "1 of 1 components under one: a 1 (GPL-3.0-only); 0 of 1 components name no license"
+        "1 of 1 component under one: a 1 (GPL-3.0-only); 0 of 1 component names no license"
     )
 
 

@@ -128,7 +128,7 @@ def test_an_unknown_severity_is_a_severity_of_its_own_and_never_none(word: str) 
     finding = Vulnerabilities((bound("CRITICAL = 0"),)).judge(
         facts(vulnerabilities=(unrated,)), NOW
     )
-    assert finding.found == "0 CRITICAL; 1 of unknown severity are in none of these"
+    assert finding.found == "0 CRITICAL; 1 of unknown severity is in none of these"
 
 
 def test_a_scanners_own_word_for_not_knowing_counts_under_that_word_too() -> None:

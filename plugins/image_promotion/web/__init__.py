@@ -1,0 +1,1 @@
+"""What the product adds to Airflow's own server; only that process imports it."""

@@ -1,0 +1,1 @@
+"""The JSON API: everything that the Promotions page shows."""

@@ -1,0 +1,1 @@
+"""What registries say when something was pushed or scanned: one module for each product."""

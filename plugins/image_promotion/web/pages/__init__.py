@@ -1,0 +1,1 @@
+"""The Promotions page: what it shows, and the routes that show it."""
