@@ -158,9 +158,4 @@ def with_stores(policy: Policy, act: Callable[[Stores], Awaitable[Result]]) -> R
         lambda connection_id: find_endpoint(connection_id, os.environ),
         {policy.source.connection, *policy.target_connections},
     )
-
-    async def within() -> Result:
-        async with stores:
-            return await act(stores)
-
-    return run_to_end(within)
+    return run_to_end(lambda: stores.lend(act))

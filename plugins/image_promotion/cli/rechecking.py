@@ -99,11 +99,7 @@ def _endpoint(connection_id: str) -> RegistryEndpoint:
 
 
 def _with_stores(stores: Stores, act: Act[Result], /) -> Result:
-    async def within() -> Result:
-        async with stores:
-            return await act(stores)
-
-    return run_to_end(within)
+    return run_to_end(lambda: stores.lend(act))
 
 
 def _table(looks: list[Recheck]) -> Table:

@@ -21,6 +21,7 @@ from image_promotion.promotion.retention import (
     retention_of,
     stores_for,
 )
+from image_promotion.promotion.stores import Stores
 
 
 def retention(options: argparse.Namespace) -> bool:
@@ -42,18 +43,17 @@ def retention(options: argparse.Namespace) -> bool:
             policy, ledger=ledger, find_endpoint=lambda each: find_endpoint(each, os.environ)
         )
 
-        async def go() -> RetentionReport:
-            async with stores:
-                return await retain(
-                    policy,
-                    stores=stores,
-                    ledger=ledger,
-                    clock=system_clock,
-                    run_key=f"command-line/{uuid.uuid4()}",
-                    mode=RetentionMode(options.mode) if options.mode else None,
-                )
+        async def act(stores: Stores) -> RetentionReport:
+            return await retain(
+                policy,
+                stores=stores,
+                ledger=ledger,
+                clock=system_clock,
+                run_key=f"command-line/{uuid.uuid4()}",
+                mode=RetentionMode(options.mode) if options.mode else None,
+            )
 
-        report = run_to_end(go)
+        report = run_to_end(lambda: stores.lend(act))
     if options.json:
         output.print_json(_json(report))
     else:

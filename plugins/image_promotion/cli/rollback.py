@@ -59,20 +59,19 @@ def rollback(options: argparse.Namespace) -> bool:
     with Ledger.open(ledger_url(os.environ)) as ledger, ProgressBars(policy.name) as bars:
         stores = stores_for(policy, request, ledger=ledger, find_endpoint=_endpoint)
 
-        async def go(stores: Stores) -> RunReport:
-            async with stores:
-                return await roll_back(
-                    policy,
-                    request,
-                    stores=stores,
-                    ledger=ledger,
-                    clock=system_clock,
-                    run_key=f"command-line/{uuid.uuid4()}",
-                    progress_of=bars.of,
-                    find_signing_key=lambda each: find_signing_key(each, os.environ),
-                )
+        async def act(stores: Stores) -> RunReport:
+            return await roll_back(
+                policy,
+                request,
+                stores=stores,
+                ledger=ledger,
+                clock=system_clock,
+                run_key=f"command-line/{uuid.uuid4()}",
+                progress_of=bars.of,
+                find_signing_key=lambda each: find_signing_key(each, os.environ),
+            )
 
-        report = run_to_end(lambda: go(stores))
+        report = run_to_end(lambda: stores.lend(act))
     if options.json:
         output.print_json(output.run_json(report))
     else:
@@ -100,11 +99,10 @@ def _look(policy: Policy, request: RollbackRequest, *, as_json: bool) -> bool:
     with ledger_to_read(os.environ) as ledger:
         stores = stores_for(policy, request, ledger=ledger, find_endpoint=_endpoint)
 
-        async def look() -> PlannedRollback:
-            async with stores:
-                return await find_rollback(policy, request, stores=stores, ledger=ledger)
+        async def look(stores: Stores) -> PlannedRollback:
+            return await find_rollback(policy, request, stores=stores, ledger=ledger)
 
-        found = run_to_end(look)
+        found = run_to_end(lambda: stores.lend(look))
     if as_json:
         new = found.new
         output.print_json(

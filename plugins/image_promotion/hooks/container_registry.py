@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
 
 from image_promotion.errors import ConnectionSettingsError
+from image_promotion.hooks.lookup import require_connection
 from image_promotion.registry.endpoint import RegistryEndpoint
 
 
@@ -35,15 +35,11 @@ class ContainerRegistryHook(BaseHook):
             ConnectionSettingsError: There is no such connection, or a field of it cannot be used as
                 it is written.
         """
-        try:
-            connection = self.get_connection(self.registry_conn_id)
-        except AirflowNotFoundException:
-            raise ConnectionSettingsError(
-                "there is no such connection",
-                connection_id=self.registry_conn_id,
-                advice="Make it in Admin, Connections, or set "
-                f"AIRFLOW_CONN_{self.registry_conn_id.upper()} to its URI or JSON.",
-            ) from None
+        connection = require_connection(
+            self.registry_conn_id,
+            advice="Make it in Admin, Connections, or set "
+            f"AIRFLOW_CONN_{self.registry_conn_id.upper()} to its URI or JSON.",
+        )
         if connection.conn_type != self.conn_type:
             raise ConnectionSettingsError(
                 f"it is of type {connection.conn_type}, not of type {self.conn_type}",

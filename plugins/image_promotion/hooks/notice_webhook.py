@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from image_promotion.errors import ConnectionSettingsError, DeliveryError
+from image_promotion.hooks.lookup import require_connection
 
 TIMEOUT_S = 15.0
 
@@ -120,15 +119,11 @@ def find_webhook(connection_id: str) -> NoticeWebhook:
     Raises:
         ConnectionSettingsError: There is no such connection, or it leads nowhere.
     """
-    try:
-        connection = BaseHook.get_connection(connection_id)
-    except AirflowNotFoundException:
-        raise ConnectionSettingsError(
-            "there is no such connection",
-            connection_id=connection_id,
-            advice="Make it in Admin, Connections, of type HTTP, with the webhook's URL as its "
-            "password.",
-        ) from None
+    connection = require_connection(
+        connection_id,
+        advice="Make it in Admin, Connections, of type HTTP, with the webhook's URL as its "
+        "password.",
+    )
     password = (connection.password or "").strip()
     if urlsplit(password).scheme in _SCHEMES:
         mask_secret(password)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
 
 from image_promotion.errors import ConnectionSettingsError
+from image_promotion.hooks.lookup import require_connection
 
 if TYPE_CHECKING:
     from image_promotion.evidence.trust.signing import PrivateSigningKey
@@ -41,14 +41,10 @@ class SigningKeyHook(BaseHook):
         # Not every process that loads hooks pays for the cryptography.
         from image_promotion.evidence.trust.signing import signing_key_of  # noqa: PLC0415
 
-        try:
-            connection = self.get_connection(self.signing_key_conn_id)
-        except AirflowNotFoundException:
-            raise ConnectionSettingsError(
-                "there is no such connection",
-                connection_id=self.signing_key_conn_id,
-                advice="Make it in Admin, Connections, of the type Signing key.",
-            ) from None
+        connection = require_connection(
+            self.signing_key_conn_id,
+            advice="Make it in Admin, Connections, of the type Signing key.",
+        )
         return signing_key_of(
             self.signing_key_conn_id,
             conn_type=connection.conn_type,

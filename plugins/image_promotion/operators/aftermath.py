@@ -47,11 +47,7 @@ def recheck_promoted(
     """
 
     def with_stores(stores: Stores, act: Act[Result], /) -> Result:
-        async def within() -> Result:
-            async with stores:
-                return await act(stores)
-
-        return task.run_until_done(within())
+        return task.run_until_done(stores.lend(act))
 
     with open_ledger() as ledger:
         run = require_run(ledger, key)

@@ -179,16 +179,11 @@ def _asked(
         return Asked(said, None, timedelta())
     stores = Stores(find_endpoint, {each.target_connection for each in found.undecided})
 
-    async def look() -> Form:
-        async with stores:
-            return form(
-                policy,
-                await questions(found, ledger, stores.of),
-                until=now + timeout,
-            )
+    async def look(stores: Stores) -> Form:
+        return form(policy, await questions(found, ledger, stores.of), until=now + timeout)
 
     timeout = policy.approval.timeout
-    shown = task.run_until_done(look())
+    shown = task.run_until_done(stores.lend(look))
     said += tuple(f"people are asked about {each}" for each in shown.choices[:SHOWN])
     if len(shown.choices) > SHOWN:
         said += (f"and about {len(shown.choices) - SHOWN} more",)

@@ -275,10 +275,9 @@ def _carry_out(
         progress_of=lambda label: LogProgress(log, label),
         attestor=attestor,
     )
-    return _within(
-        task,
-        Stores(find_endpoint, *_connections_of(ledger, promotion_ids, stage)),
-        lambda stores: stages_of(stores).carry_out(stage, promotion_ids),
+    stores = Stores(find_endpoint, *_connections_of(ledger, promotion_ids, stage))
+    return task.run_until_done(
+        stores.lend(lambda stores: stages_of(stores).carry_out(stage, promotion_ids))
     )
 
 
@@ -300,10 +299,9 @@ def look_for_rollback(
         PromotionError: The target or the ledger cannot be asked.
     """
     with open_ledger() as ledger:
-        return _within(
-            task,
-            stores_for(policy, request, ledger=ledger, find_endpoint=find_endpoint),
-            lambda stores: find_rollback(policy, request, stores=stores, ledger=ledger),
+        stores = stores_for(policy, request, ledger=ledger, find_endpoint=find_endpoint)
+        return task.run_until_done(
+            stores.lend(lambda stores: find_rollback(policy, request, stores=stores, ledger=ledger))
         )
 
 
@@ -326,12 +324,13 @@ def plan_rollback_run(
         PromotionError: The target cannot be asked, or the ledger cannot be written.
     """
     with open_ledger() as ledger:
-        return _within(
-            task,
-            stores_for(policy, request, ledger=ledger, find_endpoint=find_endpoint),
-            lambda stores: plan_rollback(
-                policy, request, stores=stores, ledger=ledger, run_key=key, now=system_clock()
-            ),
+        stores = stores_for(policy, request, ledger=ledger, find_endpoint=find_endpoint)
+        return task.run_until_done(
+            stores.lend(
+                lambda stores: plan_rollback(
+                    policy, request, stores=stores, ledger=ledger, run_key=key, now=system_clock()
+                )
+            )
         )
 
 
@@ -353,12 +352,13 @@ def retain_run(task: InterruptibleOperator, *, key: str) -> RetentionReport | No
         if run is None:
             return None
         policy = Policy.from_document(run.document)
-        return _within(
-            task,
-            retention.stores_for(policy, ledger=ledger, find_endpoint=find_endpoint),
-            lambda stores: retention.retain(
-                policy, stores=stores, ledger=ledger, clock=system_clock, run_key=key
-            ),
+        stores = retention.stores_for(policy, ledger=ledger, find_endpoint=find_endpoint)
+        return task.run_until_done(
+            stores.lend(
+                lambda stores: retention.retain(
+                    policy, stores=stores, ledger=ledger, clock=system_clock, run_key=key
+                )
+            )
         )
 
 
@@ -397,18 +397,4 @@ def _with_stores(
     act: Callable[[Stores], Coroutine[Any, Any, Result]],
 ) -> Result:
     """Open the stores that are needed, act, and close them."""
-    return _within(task, Stores(find_endpoint, connection_ids), act)
-
-
-def _within(
-    task: InterruptibleOperator,
-    stores: Stores,
-    act: Callable[[Stores], Coroutine[Any, Any, Result]],
-) -> Result:
-    """Act on stores, and close them."""
-
-    async def within() -> Result:
-        async with stores:
-            return await act(stores)
-
-    return task.run_until_done(within())
+    return task.run_until_done(Stores(find_endpoint, connection_ids).lend(act))

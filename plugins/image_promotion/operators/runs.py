@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from image_promotion.errors import LedgerError
 
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
 
     from image_promotion.ledger.ledger import Ledger
     from image_promotion.ledger.records import Run
-
-COMMAND_LINE = "command line"
-"""The kind of the runs that no Airflow knows."""
 
 _ON = ("true", "1", "yes", "on")
 _OFF = ("false", "0", "no", "off", "none", "")
@@ -126,8 +122,6 @@ def run_url(run: Run) -> str | None:
     """
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - the DAG file needs none of it
 
-    base_url = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
-    dag_id, _, run_id = run.key.partition("/")
-    if not base_url or not run_id or run.kind == COMMAND_LINE:
-        return None
-    return f"{base_url}/dags/{quote(dag_id)}/runs/{quote(run_id)}"
+    from image_promotion.promotion.run_links import RunLinks  # noqa: PLC0415 - nor of this
+
+    return RunLinks(str(conf.get("api", "base_url", fallback="") or "")).run(run)

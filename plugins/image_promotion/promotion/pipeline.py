@@ -26,6 +26,7 @@ from image_promotion.promotion.journal import Journal
 from image_promotion.promotion.overriding import require_override
 from image_promotion.promotion.reporting import RunReport, report
 from image_promotion.promotion.retagging import retag
+from image_promotion.promotion.run_links import COMMAND_LINE
 from image_promotion.promotion.sboms import Sboms
 from image_promotion.promotion.scanning import scan_and_record, version_of
 from image_promotion.promotion.stores import Stores
@@ -189,7 +190,7 @@ async def run_policy(
     """
     overrides = require_override(policy, only_tags, override, started_by)
     run = ledger.begin_run(
-        version_of(policy), key=run_key, kind="command line", at=clock(), started_by=started_by
+        version_of(policy), key=run_key, kind=COMMAND_LINE, at=clock(), started_by=started_by
     )
     source = stores.of(policy.source.connection)
     seen = await scan_and_record(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from image_promotion.ledger.lives import KnownRun
-from image_promotion.ledger.records import Kind, State
+from image_promotion.ledger.records import Kind, Run, State
 
 COMMAND_LINE = "command line"
 """The kind of the runs that no scheduler knows."""
@@ -24,6 +24,30 @@ _TASKS_OF_ROLLBACK = {
 }
 
 
+def named_run(key: str) -> tuple[str, str] | None:
+    """Return the DAG and the run that a key of the ledger names; None for one of no Airflow."""
+    # The id of a DAG has no slash; that of a run may have some.
+    dag_id, _, run_id = key.partition("/")
+    return (dag_id, run_id) if run_id else None
+
+
+def run_path(key: str, kind: str) -> str | None:
+    """Return where Airflow's page shows a run.
+
+    Args:
+        key: The run's key in the ledger.
+        kind: How it came about.
+
+    Returns:
+        The path from the root of Airflow's page; None for a run of the command line.
+    """
+    named = named_run(key)
+    if named is None or kind == COMMAND_LINE:
+        return None
+    dag_id, run_id = (quote(each, safe="") for each in named)
+    return f"/dags/{dag_id}/runs/{run_id}"
+
+
 class RunLinks:
     """Gives the addresses of runs and their tasks.
 
@@ -34,7 +58,7 @@ class RunLinks:
     def __init__(self, base_url: str = "") -> None:
         self._base_url = base_url.rstrip("/")
 
-    def run(self, run: KnownRun | None) -> str | None:
+    def run(self, run: KnownRun | Run | None) -> str | None:
         """Return the address of a run.
 
         Args:
@@ -43,13 +67,8 @@ class RunLinks:
         Returns:
             The URL; None for a run of the command line, and where Airflow's address is not known.
         """
-        if run is None or run.kind == COMMAND_LINE or not self._base_url:
-            return None
-        # An Airflow run is called by the DAG's id, which has no slash, and its own.
-        dag_id, _, run_id = run.key.partition("/")
-        if not run_id:
-            return None
-        return f"{self._base_url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+        path = run_path(run.key, run.kind) if run else None
+        return f"{self._base_url}{path}" if path and self._base_url else None
 
     def task(self, run: KnownRun | None, kind: Kind, state: State) -> str | None:
         """Return the address of the task that took a promotion to a state, where its log is.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from image_promotion.errors import ConnectionSettingsError
 from image_promotion.registry import opening
@@ -14,6 +14,8 @@ from image_promotion.registry.store import Store
 
 FindEndpoint = Callable[[str], RegistryEndpoint]
 OpenStore = Callable[[RegistryEndpoint], Store]
+
+Result = TypeVar("Result")
 
 
 class Stores:
@@ -54,6 +56,18 @@ class Stores:
         traceback: TracebackType | None,
     ) -> None:
         await self._closing.aclose()
+
+    async def lend(self, act: Callable[[Self], Awaitable[Result]]) -> Result:
+        """Act on the stores, and close them.
+
+        Args:
+            act: What to do with them.
+
+        Returns:
+            What it returned.
+        """
+        async with self:
+            return await act(self)
 
     def find(self, connection_id: str) -> Store | None:
         """Return the store a connection leads to; None for one that could not be found.

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from image_promotion.ledger.lives import KnownRun
 from image_promotion.ledger.records import Kind, Promotion, State, Transition
 from image_promotion.promotion.batches import image_label
-from image_promotion.promotion.run_links import COMMAND_LINE
+from image_promotion.promotion.run_links import named_run, run_path
 from image_promotion.web.pages.airflow_state import TaskKey
 
 MOUNTED_AT = "/image-promotion"
@@ -25,28 +25,6 @@ _FAILING = {State.PLANNED: "copy", State.COPIED: "retag", State.TAGGED: "verify"
 def dag_path(dag_id: str) -> str:
     """Return where Airflow's page shows a DAG."""
     return f"/dags/{quote(dag_id, safe='')}"
-
-
-def run_of(key: str) -> tuple[str, str] | None:
-    """Return the DAG and the run that a key of the ledger names; None for one of no Airflow."""
-    dag_id, _, run_id = key.partition("/")
-    return (dag_id, run_id) if run_id else None
-
-
-def run_path(key: str, kind: str) -> str | None:
-    """Return where Airflow's page shows a run.
-
-    Args:
-        key: The run's key in the ledger.
-        kind: How it came about.
-
-    Returns:
-        The path; None for a run of the command line.
-    """
-    named = run_of(key)
-    if named is None or kind == COMMAND_LINE:
-        return None
-    return f"{dag_path(named[0])}/runs/{quote(named[1], safe='')}"
 
 
 def task_path(
@@ -68,7 +46,7 @@ def task_path(
         for a run of the command line.
     """
     of_run = run_path(step.run_key, run.kind if run else "")
-    named = run_of(step.run_key)
+    named = named_run(step.run_key)
     if of_run is None or named is None or run is None:
         return None
     stage = _TASKS.get(step.to_state)

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from image_promotion.ledger.chronicle import Filter, Place, Told
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import State
+from image_promotion.promotion.run_links import run_path
 from image_promotion.web.api import models
-from image_promotion.web.pages.addresses import run_path
 
 _DIGEST = re.compile(r"(?:[a-z0-9]+(?:[+._-][a-z0-9]+)*:)?[0-9a-f]+", re.ASCII)
 _CURSOR = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from image_promotion.ledger import images, records
 from image_promotion.ledger.chronicle import Told
 from image_promotion.ledger.lives import KnownRun
+from image_promotion.promotion.run_links import named_run, run_path
 from image_promotion.web.api import models
-from image_promotion.web.pages.addresses import run_of, run_path, task_path
+from image_promotion.web.pages.addresses import task_path
 from image_promotion.web.pages.airflow_state import TaskKey
 from image_promotion.web.pages.history import shown
 from image_promotion.web.pages.kept_evidence import evidence_of
@@ -30,7 +31,7 @@ def image(site: Site, readable: frozenset[str], digest: str) -> models.Image | N
     found = ledger.images.whereabouts(digest, readable)
     if found is None:
         return None
-    named = {run_of(key) for key in found.runs}
+    named = {named_run(key) for key in found.runs}
     map_indexes = site.airflow.map_indexes({each for each in named if each is not None})
     names = {each.observation.policy for each in found.sights}
     policies = {

@@ -8,8 +8,9 @@ from image_promotion.errors import PolicyError
 from image_promotion.ledger.chronicle import Tally
 from image_promotion.policy.governance import Mode
 from image_promotion.policy.model import Policy
+from image_promotion.promotion.run_links import run_path
 from image_promotion.web.api import models
-from image_promotion.web.pages.addresses import dag_path, run_path
+from image_promotion.web.pages.addresses import dag_path
 from image_promotion.web.pages.airflow_state import DagState
 from image_promotion.web.pages.page_sources import Site
 from image_promotion.web.pages.pipeline import arrows_of, nodes_of
