@@ -18,7 +18,6 @@ from image_promotion.ledger.records import (
     Decision,
     Observation,
     Outcome,
-    Promotion,
     Reason,
     State,
     Transition,
@@ -26,6 +25,7 @@ from image_promotion.ledger.records import (
 )
 from image_promotion.ledger.verdicts import NOBODY, Word
 from image_promotion.promotion.run_links import NO_LINKS, RunLinks
+from tests.support.promotions import promotion_of
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64
@@ -38,27 +38,20 @@ def after(minutes: int) -> datetime:
     return AT + timedelta(minutes=minutes)
 
 
-PROMOTION = Promotion(
-    id=7,
+PROMOTION = replace(
+    promotion_of(7),
     observation_id=1,
     decision_id=1,
-    source_connection="dev_registry",
     source_registry="dev:5000",
-    target_connection="qa_registry",
     target_registry="qa:5000",
-    target_repository="qa/website",
     target_tag="1.4-stable",
     target_key="key",
-    existing_tag="fail",
     policy="website",
     policy_hash=HASH,
-    source_repository="dev/website",
     source_tag="1.4-stable",
     digest=DIGEST,
     target_digest=DIGEST,
     state=State.VERIFIED,
-    failed_in=None,
-    error="",
     planned_at=AT,
     copied_at=after(3),
     tagged_at=after(4),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from image_promotion.evidence.trust.statement import read_statement
 from image_promotion.ledger.attestations import Background
-from image_promotion.ledger.records import Kind, Promotion, Reason, Run, State, Verdict
+from image_promotion.ledger.records import Kind, Reason, Run, State, Verdict
 from image_promotion.ledger.verdicts import Word
 from image_promotion.promotion.statement import (
     PREDICATE_TYPE,
@@ -22,6 +22,7 @@ from image_promotion.promotion.statement import (
     statement_of,
 )
 from image_promotion.registry.digest import Digest
+from tests.support.promotions import promotion_of
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 IMAGE = str(Digest.of(b"image"))
@@ -29,27 +30,19 @@ FORMER = str(Digest.of(b"the image before"))
 REPORT = str(Digest.of(b"a report"))
 PLACE = f"referrer {Digest.of(b'manifest')} (application/vnd.cyclonedx+json)"
 
-PROMOTION = Promotion(
-    id=12,
+PROMOTION = replace(
+    promotion_of(12),
     observation_id=7,
     decision_id=9,
-    source_connection="dev_registry",
     source_registry="dev.example.com",
-    target_connection="qa_registry",
     target_registry="qa.example.com",
-    target_repository="qa/website",
     target_tag="1.4-stable-20261124",
     target_key="qa_registry/qa/website:%n-%Y%m%d",
-    existing_tag="fail",
-    policy="website-stable-to-qa",
     policy_hash="sha256:of-the-promotion",
-    source_repository="dev/website",
     source_tag="1.4-stable",
     digest=IMAGE,
     target_digest=IMAGE,
     state=State.VERIFIED,
-    failed_in=None,
-    error="",
     planned_at=NOON,
     copied_at=NOON + timedelta(seconds=1),
     tagged_at=NOON + timedelta(seconds=2),
