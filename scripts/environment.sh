@@ -83,8 +83,9 @@ install_packages() {
             }
         fi
         say "installing $total packages from $lock with pip"
+        # The lock names everything; older pips refuse hashes where a package asks for another's extra.
         $PYTHON -m pip install --disable-pip-version-check --progress-bar off \
-            --require-hashes -r "$lock" 2>&1 | tee "$log" | show_pip "$total" || failed_install "$log"
+            --no-deps --require-hashes -r "$lock" 2>&1 | tee "$log" | show_pip "$total" || failed_install "$log"
         say "installing the project itself"
         $PYTHON -m pip install --disable-pip-version-check --quiet "${project[@]}" \
             >"$log" 2>&1 || failed_install "$log"
