@@ -22,6 +22,9 @@
     ├── TagConflictError            the target tag belongs to another image
     ├── RollbackError               a target tag that cannot be set back as it was asked
     ├── VerificationError           the target does not hold what was promised
+    ├── DagRefusedError             a run, or a pause, that Airflow does not take
+    ├── BusyError                   the same is being asked already, or too much at once
+    ├── TimeUpError                 what people wait for took longer than they wait
     └── LedgerError                 the ledger cannot be reached, or refuses a transition
 
 Waiting, rejected and superseded are outcomes, not errors. Nobody branches on the text of a message:
@@ -468,6 +471,35 @@ class VerificationError(PromotionError):
     def details(self) -> tuple[str, ...]:
         """Return the problems."""
         return self.problems
+
+
+class DagRefusedError(PromotionError):
+    """Airflow does not take a run of a policy's DAG, or does not know the DAG.
+
+    Args:
+        attempted: As in PromotionError.
+        dag_id: The DAG, which has the policy's name.
+        advice: As in PromotionError.
+        retryable: As in PromotionError.
+    """
+
+    def __init__(
+        self, attempted: str, *, dag_id: str, advice: str = "", retryable: bool | None = None
+    ) -> None:
+        super().__init__(attempted, advice=advice, retryable=retryable)
+        self.dag_id = dag_id
+
+
+class BusyError(PromotionError):
+    """What was asked is being asked already, or too much is asked at once."""
+
+    retryable_by_default = True
+
+
+class TimeUpError(PromotionError):
+    """What people wait for took longer than they wait."""
+
+    retryable_by_default = True
 
 
 class LedgerError(PromotionError):

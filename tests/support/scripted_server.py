@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,9 @@ class Reply:
             not sent.
         cut_after_bytes: After so many bytes of the body the connection is closed; None for never.
         never: Whether the connection is closed without an answer.
+        trickles: What is sent a byte at a time with a pause after each: ``head`` for the answer's
+            fields, ``body`` for its body; empty for nothing.
+        endless: Whether the body is sent again and again, until the other side has enough.
     """
 
     status: int = 200
@@ -49,6 +52,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_after_bytes: int | None = None
     never: bool = False
+    trickles: Literal["", "head", "body"] = ""
+    endless: bool = False
 
     @classmethod
     def of_json(cls, document: object, status: int = 200, **headers: str) -> Reply:
@@ -58,6 +63,8 @@ class Reply:
             status, json.dumps(document).encode(), {"Content-Type": "application/json", **named}
         )
 
+
+_TRICKLE_S = 0.02
 
 Plan = Reply | Callable[[Seen], Reply]
 
@@ -147,14 +154,16 @@ class ScriptedServer:
         if reply.never:
             return False
         fields = {"Content-Length": str(len(reply.body)), **reply.headers}
-        writer.write(f"HTTP/1.1 {reply.status} Planned\r\n".encode())
+        answer = f"HTTP/1.1 {reply.status} Planned\r\n".encode()
         for name, value in fields.items():
             if value:
-                writer.write(f"{name}: {value}\r\n".encode())
-        writer.write(b"\r\n")
+                answer += f"{name}: {value}\r\n".encode()
+        await _put(writer, answer + b"\r\n", slowly=reply.trickles == "head")
         if method != "HEAD":
-            writer.write(reply.body[: reply.cut_after_bytes])
-        await writer.drain()
+            body = reply.body[: reply.cut_after_bytes]
+            await _put(writer, body, slowly=reply.trickles == "body")
+            while reply.endless:
+                await _put(writer, body, slowly=False)
         return reply.cut_after_bytes is None
 
     def _reply(self, seen: Seen) -> Reply:
@@ -164,3 +173,14 @@ class ScriptedServer:
             return Reply(418)
         plan = plans.pop(0) if len(plans) > 1 else plans[0]
         return plan if isinstance(plan, Reply) else plan(seen)
+
+
+async def _put(writer: asyncio.StreamWriter, content: bytes, *, slowly: bool) -> None:
+    if not slowly:
+        writer.write(content)
+        await writer.drain()
+        return
+    for byte in content:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(_TRICKLE_S)

@@ -17,7 +17,9 @@ _VERSION_PARTS = 3
 
 _LITERAL = re.compile(r"[a-z0-9_/-]+")
 _BELOW = re.compile(r"((?:[a-z0-9_-]+/)+)\.[*+]")
-_COMPARED = re.compile(r"(>=|<=|>|<|=|\^|~|)v?([0-9]+(?:\.[0-9]+){0,2})(-[0-9A-Za-z.-]+)?(?:\+.*)?")
+_COMPARED = re.compile(
+    r"(>=|<=|>|<|=|\^|~|)v?([0-9]{1,18}(?:\.[0-9]{1,18}){0,2})(-[0-9A-Za-z.-]+)?(?:\+.*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)

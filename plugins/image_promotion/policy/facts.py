@@ -182,7 +182,12 @@ def deciding_score(scores: Iterable[Score]) -> float | None:
 
 
 def _version_key(version: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
+    parts = version.split(".")
+    return tuple(int(p) if p.isdecimal() and len(p) <= _MOST_DIGITS else 0 for p in parts)
+
+
+_MOST_DIGITS = 4
+"""A part of a version of CVSS has one; Python reads no number of thousands."""
 
 
 @dataclass(frozen=True, slots=True)

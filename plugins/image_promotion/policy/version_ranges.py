@@ -58,7 +58,11 @@ class VersionRange:
         Returns:
             None when it cannot be compared, and that decides.
         """
-        return _contains(self.expression, version.strip(), ecosystem)
+        version = version.strip()
+        # Looked at before it is remembered: a report may hold thousands of any length.
+        if len(version) > MAX_LENGTH:
+            return None
+        return _contains(self.expression, version, ecosystem)
 
     def __str__(self) -> str:
         return self.expression

@@ -48,7 +48,7 @@ async def creation_moment(store: Store, repository: str, digest: Digest) -> Mome
         moments = [await creation_moment(store, repository, each.digest) for each in images]
         return max((each for each in moments if each), key=lambda each: each.at, default=None)
     config = await _read_config(store, repository, manifest.config)
-    created = _parse_created(config)
+    created = created_of(config)
     if created is None:
         return None
     return Moment(at=created, source=f"`created` of config {manifest.config.digest}")
@@ -66,13 +66,13 @@ async def _read_config(store: Store, repository: str, config: Descriptor) -> byt
         return b"".join([chunk async for chunk in chunks])
 
 
-def _parse_created(config: bytes) -> datetime | None:
+def created_of(config: bytes) -> datetime | None:
     """Return the `created` time of a configuration; None when it has none that can be used."""
     try:
         document = json.loads(config)
         created = datetime.fromisoformat(document["created"])
-    except (ValueError, RecursionError, KeyError, TypeError):
+        if created.tzinfo is None or created < NO_TIME_BEFORE:
+            return None
+        return created.astimezone(UTC)
+    except (ValueError, RecursionError, KeyError, TypeError, OverflowError):
         return None
-    if created.tzinfo is None or created < NO_TIME_BEFORE:
-        return None
-    return created.astimezone(UTC)

@@ -34,6 +34,7 @@ from image_promotion.errors import (
 )
 from image_promotion.registry.address import is_loopback, read_url
 from image_promotion.registry.challenge import Challenge, parse_challenges, united
+from image_promotion.registry.destinations import DestinationError
 from image_promotion.registry.document import read_fields
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import Attempt, redacted, violation
@@ -93,6 +94,7 @@ class Authorizer:
     Args:
         endpoint: The registry, and the credentials.
         ask: How the token service is asked.
+        check: Raises a DestinationError for a token service that is not asked wherever it is.
         clock: Gives seconds from any fixed moment on; another one in tests.
     """
 
@@ -101,6 +103,7 @@ class Authorizer:
         endpoint: RegistryEndpoint,
         ask: AskTokenService,
         *,
+        check: Callable[[httpx.URL], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = httpx.URL(endpoint.url)
@@ -113,6 +116,7 @@ class Authorizer:
         # By token service: what one of them gave is nobody else's business.
         self._refresh_tokens: dict[httpx.URL, str | None] = {}
         self._ask = ask
+        self._check = check
         self._clock = clock
         self._way: _TokenService | None = None
         self._takes_basic = False
@@ -215,6 +219,12 @@ class Authorizer:
         except ValueError as error:
             raise violation(
                 attempt, "it names no token service to log in at", status=401
+            ) from error
+        try:
+            self._check(realm)
+        except DestinationError as error:
+            raise violation(
+                attempt, f"its token service is not asked: {error}", status=401
             ) from error
         if not self._may_be_asked(realm):
             raise violation(

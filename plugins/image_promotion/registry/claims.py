@@ -6,12 +6,15 @@ no proof that it is right.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from image_promotion.errors import ContentMismatchError, InvalidReferenceError
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.failures import Attempt, violation
+
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 
 async def counted(
@@ -125,6 +128,6 @@ def announced_size(attempt: Attempt, headers: Mapping[str, str]) -> int | None:
     text = headers.get("content-length")
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not _SIZE.fullmatch(text):
         raise violation(attempt, "it announces a size that is no number")
     return int(text)

@@ -29,6 +29,7 @@ from image_promotion.errors import (
     UnsupportedContentError,
 )
 from image_promotion.registry import referrers_api, removal
+from image_promotion.registry.answers import Answer
 from image_promotion.registry.blob_source import BlobSource
 from image_promotion.registry.challenge import CATALOG_SCOPE, pull_scope, push_scope
 from image_promotion.registry.claims import (
@@ -59,7 +60,7 @@ from image_promotion.registry.manifest import (
 )
 from image_promotion.registry.reference import is_tag
 from image_promotion.registry.retry import DEFAULT_RULES, RetryRules
-from image_promotion.registry.session import Answer, Request, Session
+from image_promotion.registry.session import Request, Session
 from image_promotion.registry.uploads import Upload
 
 # Schema 1 is asked for too, to be told apart from what is missing, and refused.

@@ -19,10 +19,11 @@ from types import TracebackType
 from typing import Self
 
 from image_promotion.errors import ContentMismatchError, RegistryError, UnreachableError
+from image_promotion.registry.answers import OpenAnswer
 from image_promotion.registry.claims import announced_size, compare_sizes
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.failures import violation
-from image_promotion.registry.session import OpenAnswer, Request, Session
+from image_promotion.registry.session import Request, Session
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 

@@ -210,7 +210,7 @@ class _FieldReader:
         for name in self._extra:
             if name not in _EXTRAS:
                 self._refuse(
-                    name[:64],
+                    name[:64] if name.isprintable() else ascii(name[:64]),
                     "there is no such field",
                     f"The extra fields are {', '.join(_EXTRAS)}.",
                 )
@@ -239,7 +239,7 @@ class _FieldReader:
             return None
         try:
             number = float(text) if isinstance(text, (int, float, str)) else math.nan
-        except ValueError:
+        except (ValueError, OverflowError):
             number = math.nan
         if isinstance(text, bool) or not (math.isfinite(number) and number > 0):
             self._refuse(name, "the field must be a number above 0", "Leave it empty for no limit.")
@@ -333,7 +333,7 @@ class _FieldReader:
     def _port_suffix(self, scheme: str, port: int | None) -> str:
         if port is None or port == _DEFAULT_PORTS[scheme]:
             return ""
-        if not 0 < port <= _MAX_PORT:
+        if isinstance(port, bool) or not 0 < port <= _MAX_PORT:
             self._refuse("port", f"it is {port}, not a number from 1 to {_MAX_PORT}")
         return f":{port}"
 

@@ -33,6 +33,7 @@ from image_promotion.errors import (
     Subject,
     UnreachableError,
 )
+from image_promotion.registry.destinations import DestinationError
 from image_promotion.registry.document import read_fields
 from image_promotion.registry.retry import parse_retry_after
 
@@ -85,6 +86,9 @@ def from_exception(error: BaseException, attempt: Attempt) -> RegistryError:
     """
     if isinstance(error, (httpx.DecodingError, httpx.TooManyRedirects)):
         return violation(attempt, "the answer cannot be decoded, or redirects for ever")
+    for reason in _reasons(error):
+        if isinstance(reason, DestinationError):
+            return violation(attempt, f"nothing was asked: {reason}")
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
         return violation(attempt, "the address is not an http or https URL")
     ours = isinstance(error, httpx.LocalProtocolError)

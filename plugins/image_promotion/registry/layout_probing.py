@@ -13,7 +13,7 @@ from pathlib import Path
 
 from image_promotion.errors import NotFoundError, PromotionError
 from image_promotion.registry.layout import LayoutStore
-from image_promotion.registry.probe_result import ProbeResult
+from image_promotion.registry.probe_result import ProbeResult, Side, Trouble, Use
 
 
 async def probe_layout(root: Path, namespace: str, test_repository: str | None) -> ProbeResult:
@@ -45,6 +45,44 @@ async def probe_layout(root: Path, namespace: str, test_repository: str | None) 
         f"It may not {verb} it: {reason}." for verb, reason in access.items() if reason is not None
     ]
     return ProbeResult(ok=access["read"] is None, message=" ".join([*sentences, found]).rstrip())
+
+
+async def probe_layout_side(root: Path, namespace: str, side: Side) -> ProbeResult:
+    """Try what a policy does in a folder of layouts.
+
+    Args:
+        root: The folder.
+        namespace: What goes before each repository; empty for nothing.
+        side: The repository, and what is done there.
+
+    Returns:
+        Whether all of it may be done, and what was found.
+
+    Raises:
+        PromotionError: The folder cannot be read as one of layouts.
+    """
+    access = await asyncio.to_thread(_look_at_folder, root)
+    if isinstance(access, str):
+        return ProbeResult(ok=False, message=access, trouble=Trouble.SETTINGS)
+    needed = ("read",) if side.use is Use.READ else ("read", "write")
+    if missing := [f"{verb} {root}: {access[verb]}" for verb in needed if access[verb]]:
+        return ProbeResult(
+            ok=False,
+            message=f"The connection may not {' and not '.join(missing)}.",
+            trouble=Trouble.RIGHT_MISSING,
+        )
+    may = f"The connection may {' and '.join(needed)} {root}."
+    if side.use is Use.WRITE:
+        return ProbeResult(ok=True, message=may)
+    async with LayoutStore(root, namespace=namespace) as store:
+        matches = side.matches or (lambda name: name == side.repository)
+        if any([matches(name) async for name in store.list_repositories()]):
+            return ProbeResult(ok=True, message=f"{may} {side.repository} is there.")
+    return ProbeResult(
+        ok=False,
+        message=f"{may} There is no {side.repository} in it.",
+        trouble=Trouble.REPOSITORY_MISSING,
+    )
 
 
 async def _look_at(store: LayoutStore, repository: str) -> str:

@@ -6,11 +6,16 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from image_promotion.errors import ProtocolViolationError
+from image_promotion.registry.answers import Answer
 from image_promotion.registry.document import read_fields
 from image_promotion.registry.failures import CHECK_ADDRESS, NOT_A_REGISTRY, is_web_page, violation
-from image_promotion.registry.session import Answer, Request, Session
+from image_promotion.registry.paging import Paging
+from image_promotion.registry.session import Request, Session
 
 PAGE_LENGTH = 1000
+
+MAX_NAMES = 500_000
+"""The most names of one list; fifty times what one repository is made for here."""
 
 MAX_PAGE_BYTES = 32 * 1024 * 1024
 """Registries that do not know pages send everything at once: 250,000 tags of the longest kind."""
@@ -26,24 +31,31 @@ async def list_names(session: Session, first: Request, member: str) -> AsyncGene
 
     Raises:
         ProtocolViolationError: A page is no page, leads to another host, or brings nothing new, so
-            that following it would never end.
+            that following it would never end; or there is no end to them.
         RegistryError: The registry answers with an error, or not at all.
 
     Source: OCI Distribution Specification 1.1, "Listing Tags"; RFC 8288, "The Link Header Field".
     """
     request: Request | None = first
-    ends: set[str] = set()
+    paging = Paging()
+    count = 0
     while request is not None:
-        answer = await session.ask(request, limit_bytes=MAX_PAGE_BYTES)
+        with paging.waiting():
+            answer = await session.ask(request, limit_bytes=MAX_PAGE_BYTES)
         names = _read_page(request, answer, member)
+        count += len(names)
+        if count > MAX_NAMES:
+            raise violation(
+                request.attempt, f"it lists more than {MAX_NAMES} names", status=answer.status
+            )
         for name in names:
             yield name
         if answer.next_link is None:
             return
         # Pages are in order, so that each ends with a name at which none has ended before.
-        if not names or names[-1] in ends:
+        if not names:
             raise violation(request.attempt, "its pages go round in a circle", status=answer.status)
-        ends.add(names[-1])
+        paging.turn(request.attempt, names[-1], answer.status)
         url = session.located(request.attempt, answer.next_link, answer.status)
         request = replace(request, attempt=replace(request.attempt, url=url))
 

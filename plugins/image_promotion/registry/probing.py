@@ -18,6 +18,7 @@ from image_promotion.errors import (
     NotFoundError,
     PromotionError,
     ProtocolViolationError,
+    RateLimitedError,
     RegistryError,
     UnreachableError,
 )
@@ -47,16 +48,25 @@ async def probe(endpoint: RegistryEndpoint) -> ProbeResult:
     try:
         async with RegistryClient(endpoint, retry=NO_RETRY) as client:
             await client.ping()
-            greeting = f"{client.name} is a registry and {_welcome(endpoint, client)}."
+            greeting = f"{client.name} is a registry and {welcome(endpoint, client)}."
             if endpoint.test_repository is None:
                 return ProbeResult(ok=True, message=greeting)
             rights = await _try_repository(client, endpoint, endpoint.test_repository)
             return ProbeResult(rights.ok, f"{greeting} {rights.message}")
     except PromotionError as error:
-        return ProbeResult(ok=False, message=await _explain(error, endpoint))
+        return ProbeResult(ok=False, message=await explain(error, endpoint))
 
 
-def _welcome(endpoint: RegistryEndpoint, client: RegistryClient) -> str:
+def welcome(endpoint: RegistryEndpoint, client: RegistryClient) -> str:
+    """Say how a registry that was reached takes us, as the end of a sentence.
+
+    Args:
+        endpoint: The connection.
+        client: The registry, which has answered.
+
+    Returns:
+        The words, such as ``knows robot``.
+    """
     if not client.was_asked_who_we_are:
         if endpoint.password is None:
             return "lets anybody in"
@@ -72,18 +82,18 @@ async def _try_repository(
     """Try to read and to write one repository."""
     full = client.full_repository(repository)
     trials = {
-        "read": await _attempt(lambda: _read_one_tag(client, repository)),
+        "read": await _attempt(lambda: read_one_tag(client, repository)),
         "write": await _attempt(lambda: client.probe_upload(repository)),
     }
     allowed = [verb for verb, error in trials.items() if error is None]
     sentences = []
     if isinstance(trials["read"], NotFoundError):
         del trials["read"]  # nothing is forbidden there
-        sentences.append(_what_becomes_of(full, endpoint.registry_type))
+        sentences.append(what_becomes_of(full, endpoint.registry_type))
     if allowed:
         sentences.append(f"The connection may {' and '.join(allowed)} {full}.")
     sentences += [
-        f"It may not {verb} {full}: {_reason(error)}."
+        f"It may not {verb} {full}: {reason_of(error)}."
         for verb, error in trials.items()
         if error is not None
     ]
@@ -98,13 +108,31 @@ async def _attempt(operation: Callable[[], Awaitable[None]]) -> PromotionError |
     return None
 
 
-async def _read_one_tag(client: RegistryClient, repository: str) -> None:
+async def read_one_tag(client: RegistryClient, repository: str) -> None:
+    """Read the beginning of a repository's list of tags.
+
+    Args:
+        client: The registry.
+        repository: The repository, as policies name it.
+
+    Raises:
+        RegistryError: It cannot be read.
+    """
     async with aclosing(client.list_tags(repository)) as tags:
         async for _ in tags:
             return
 
 
-def _what_becomes_of(full_repository: str, registry_type: RegistryType) -> str:
+def what_becomes_of(full_repository: str, registry_type: RegistryType) -> str:
+    """Say how a target repository comes into being that is not there.
+
+    Args:
+        full_repository: Its name in the registry.
+        registry_type: What the registry is.
+
+    Returns:
+        A sentence.
+    """
     if registry_type is RegistryType.DTR:
         return (
             f"{full_repository} does not exist yet; the first promotion into it creates it, "
@@ -115,8 +143,15 @@ def _what_becomes_of(full_repository: str, registry_type: RegistryType) -> str:
     )
 
 
-def _reason(error: PromotionError) -> str:
-    """Say why one right is missing, with the registry's own words."""
+def reason_of(error: PromotionError) -> str:
+    """Say why one right is missing, with the registry's own words.
+
+    Args:
+        error: What was raised when it was tried.
+
+    Returns:
+        The reason, as the end of a sentence.
+    """
     match error:
         case DeniedError():
             reason = "the registry does not allow it"
@@ -133,12 +168,28 @@ def _reason(error: PromotionError) -> str:
     return reason
 
 
-async def _explain(error: PromotionError, endpoint: RegistryEndpoint) -> str:
-    """Say in plain words why the registry cannot be used at all."""
+async def explain(
+    error: PromotionError,
+    endpoint: RegistryEndpoint,
+    *,
+    looking_timeout_s: float = _LOOKING_TIMEOUT_S,
+) -> str:
+    """Say in plain words why a registry cannot be used at all.
+
+    Args:
+        error: What was raised when it was tried.
+        endpoint: The connection.
+        looking_timeout_s: How long a certificate that is not trusted is looked at, in seconds.
+
+    Returns:
+        What is wrong, in sentences.
+    """
     url = httpx.URL(endpoint.url)
     if isinstance(error, UnreachableError) and cause_of(error) is Cause.CERTIFICATE:
-        return f"{error}{await _whose_certificate(url)}"
-    if isinstance(error, RegistryError) and await _speaks_tls_after_all(error, url):
+        return f"{error}{await _whose_certificate(url, looking_timeout_s)}"
+    if isinstance(error, RegistryError) and await _speaks_tls_after_all(
+        error, url, looking_timeout_s
+    ):
         return (
             f"{endpoint.host} speaks TLS, and the host field says http://. Write https:// "
             "instead, or nothing, which means the same."
@@ -160,14 +211,17 @@ def _in_plain_words(error: PromotionError, endpoint: RegistryEndpoint) -> str:
             )
         case DeniedError():
             return f"{endpoint.host} is there and does not let this account in (403). {error}"
+        case RateLimitedError():
+            wait = "" if error.retry_after_s is None else f" in {error.retry_after_s:.0f} seconds"
+            return f"{endpoint.host} is there and asks us to slow down. Try again{wait}. {error}"
         case ProtocolViolationError():
             return f"{endpoint.host} answers, and not as a registry does. {error}"
         case _:
             return str(error)
 
 
-async def _whose_certificate(url: httpx.URL) -> str:
-    certificate = await look_at_certificate(url, timeout_s=_LOOKING_TIMEOUT_S)
+async def _whose_certificate(url: httpx.URL, timeout_s: float) -> str:
+    certificate = await look_at_certificate(url, timeout_s=timeout_s)
     if certificate is None:
         return ""
     return (
@@ -176,10 +230,10 @@ async def _whose_certificate(url: httpx.URL) -> str:
     )
 
 
-async def _speaks_tls_after_all(error: RegistryError, url: httpx.URL) -> bool:
+async def _speaks_tls_after_all(error: RegistryError, url: httpx.URL, timeout_s: float) -> bool:
     """Tell whether plain HTTP was spoken to a TLS port, which breaks off or answers 400."""
     if url.scheme != "http" or error.status not in (None, HTTPStatus.BAD_REQUEST):
         return False
     if isinstance(error, UnreachableError) and cause_of(error) is not Cause.BROKEN:
         return False
-    return await look_at_certificate(url, timeout_s=_LOOKING_TIMEOUT_S) is not None
+    return await look_at_certificate(url, timeout_s=timeout_s) is not None

@@ -14,6 +14,7 @@ from image_promotion.errors import (
     Subject,
     UnsupportedContentError,
 )
+from image_promotion.registry.answers import Answer
 from image_promotion.registry.challenge import pull_scope
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
@@ -30,7 +31,7 @@ from image_promotion.registry.manifest import (
     ImageIndex,
     parse_manifest,
 )
-from image_promotion.registry.session import Answer, Request, Session
+from image_promotion.registry.session import Request, Session
 
 MAX_PAGES = 100
 

@@ -8,24 +8,32 @@ it does to a request it does in one pass, and no request may get round a part of
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
+from urllib.request import getproxies
 
 import httpx
 
 from image_promotion.errors import AuthenticationError, RateLimitedError, RegistryError
 from image_promotion.registry import retry, tls
 from image_promotion.registry.address import is_loopback, read_url, same_origin
+from image_promotion.registry.answers import (
+    FAILURES,
+    Answer,
+    OpenAnswer,
+    beginning_of,
+    pieces_of,
+    read_answer,
+)
 from image_promotion.registry.auth import Authorizer
 from image_promotion.registry.challenge import parse_challenges
+from image_promotion.registry.destinations import DestinationError, Destinations
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import (
-    HTTPX_ERRORS,
     MAX_ERROR_BODY_BYTES,
     Attempt,
     from_exception,
@@ -34,16 +42,13 @@ from image_promotion.registry.failures import (
 )
 from image_promotion.registry.pace import NO_LIMIT, AdaptiveLimit, Pace, Pacer
 from image_promotion.registry.retry import Persistence, RetryRules
-from image_promotion.registry.transport import PooledTransport
+from image_promotion.registry.transport import PooledTransport, hosts_of
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-# httpx documents four roots of errors; a TLS connection that breaks later on is not among them.
-_FAILURES = (*HTTPX_ERRORS, ssl.SSLError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +72,6 @@ class Request:
     content: bytes = field(default=b"", repr=False)
     follows_redirects: bool = False
     read_timeout_s: float = READ_TIMEOUT_S
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the registry answered.
-
-    Args:
-        status: One of the expected statuses.
-        headers: Header fields, looked up in any case.
-        body: The body; one byte more than the limit when there was more than the limit.
-        next_link: The target of the Link field with rel="next", as it was written; None without.
-    """
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
-    next_link: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAnswer:
-    """An answer whose body is still to come.
-
-    Args:
-        status: One of the expected statuses.
-        headers: Header fields, looked up in any case.
-        pieces: The body, piece by piece, as it was sent.
-    """
-
-    status: int
-    headers: httpx.Headers
-    pieces: AsyncIterator[bytes]
 
 
 class Session:
@@ -128,7 +101,12 @@ class Session:
         # For requests without a stream: one that fills an upload may wait for one that reads, and
         # must not hold the place that this one needs.
         self._at_once = AdaptiveLimit(connections)
-        self.authorizer = Authorizer(endpoint, self._ask_token_service)
+        # The proxy of the environment is for the world outside of this machine.
+        proxies = {} if is_loopback(self._root) else getproxies()
+        self._destinations = Destinations(self._root, chosen=hosts_of(proxies))
+        self.authorizer = Authorizer(
+            endpoint, self._ask_token_service, check=self._destinations.check
+        )
         self._fields = {
             "User-Agent": _user_agent(),
             "Accept": "*/*",
@@ -140,8 +118,8 @@ class Session:
         self._transport: httpx.AsyncBaseTransport = PooledTransport(
             tls=partial(tls.context_for, endpoint),
             connections=connections,
-            # The proxy of the environment is for the world outside of this machine.
-            uses_proxies=not is_loopback(self._root),
+            proxies=proxies,
+            admitted=self._destinations.admitted,
         )
 
     def url(self, path: str, **query: str) -> httpx.URL:
@@ -197,7 +175,9 @@ class Session:
         """
 
         async def once() -> Answer:
-            return await _read(await self._respond(request, None), request.attempt, limit_bytes)
+            return await read_answer(
+                await self._respond(request, None), request.attempt, limit_bytes
+            )
 
         return await retry.call(self._rules, once, sleep=self._sleep)
 
@@ -212,7 +192,7 @@ class Session:
             RegistryError: The registry does not answer, or with another status than expected.
         """
         response = await self._respond(request, self._paced(content))
-        return await _read(response, request.attempt, MAX_ERROR_BODY_BYTES)
+        return await read_answer(response, request.attempt, MAX_ERROR_BODY_BYTES)
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[OpenAnswer]:
@@ -232,7 +212,7 @@ class Session:
 
         response = await retry.call(self._rules, once, sleep=self._sleep)
         try:
-            async with aclosing(_pieces(response, request.attempt)) as pieces:
+            async with aclosing(pieces_of(response, request.attempt)) as pieces:
                 yield OpenAnswer(response.status_code, response.headers, self._paced(pieces))
         finally:
             await response.aclose()
@@ -302,7 +282,7 @@ class Session:
             attempt,
             response.status_code,
             response.headers,
-            await _beginning(response, attempt),
+            await beginning_of(response, attempt),
             understood_as=self._meaning(response),
         )
 
@@ -338,7 +318,7 @@ class Session:
         response = await self._transmit(request, attempt, content, authorization)
         redirects = 0
         while request.follows_redirects and response.status_code in _REDIRECTS:
-            await _beginning(response, attempt)
+            await beginning_of(response, attempt)
             redirects += 1
             status = response.status_code
             if redirects > MAX_REDIRECTS:
@@ -350,10 +330,17 @@ class Session:
                 raise violation(
                     attempt, "it was redirected from https to plain http", status=status
                 )
+            self._check_destination(attempt, target, status)
             attempt = replace(attempt, url=target)
             kept = authorization if same_origin(target, self._root) else None
             response = await self._transmit(request, attempt, None, kept)
         return response
+
+    def _check_destination(self, attempt: Attempt, target: httpx.URL, status: int) -> None:
+        try:
+            self._destinations.check(target)
+        except DestinationError as error:
+            raise violation(attempt, f"it was redirected, and {error}", status=status) from error
 
     async def _transmit(
         self,
@@ -375,7 +362,7 @@ class Session:
                 extensions={"timeout": _timeouts(request.read_timeout_s)},
             )
             return await self._transport.handle_async_request(message)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise from_exception(error, attempt) from error
 
     async def _ask_token_service(
@@ -384,7 +371,7 @@ class Session:
         """Ask once: what needs the token is what is tried again."""
         request = Request(attempt, headers=headers, content=content)
         response = await self._transmit(request, attempt, None, None)
-        body = await _beginning(response, attempt)
+        body = await beginning_of(response, attempt)
         if response.status_code != HTTPStatus.OK:
             raise from_response(attempt, response.status_code, response.headers, body)
         return body
@@ -397,40 +384,6 @@ def _joined(attempt: Attempt, location: str, status: int) -> httpx.URL:
         raise violation(
             attempt, f"where it points to cannot be followed: {error}", status=status
         ) from error
-
-
-async def _read(response: httpx.Response, attempt: Attempt, limit_bytes: int) -> Answer:
-    body = await _beginning(response, attempt, limit_bytes + 1)
-    return Answer(
-        response.status_code,
-        response.headers,
-        body,
-        response.links.get("next", {}).get("url"),
-    )
-
-
-async def _beginning(
-    response: httpx.Response, attempt: Attempt, limit_bytes: int = MAX_ERROR_BODY_BYTES
-) -> bytes:
-    """Read the beginning of a body, and close the answer."""
-    body = bytearray()
-    try:
-        async with aclosing(_pieces(response, attempt)) as pieces:
-            async for piece in pieces:
-                body += piece
-                if len(body) >= limit_bytes:
-                    break
-    finally:
-        await response.aclose()
-    return bytes(body[:limit_bytes])
-
-
-async def _pieces(response: httpx.Response, attempt: Attempt) -> AsyncGenerator[bytes, None]:
-    try:
-        async for piece in response.aiter_raw():
-            yield piece
-    except _FAILURES as error:
-        raise from_exception(error, attempt) from error
 
 
 def _timeouts(read_timeout_s: float) -> dict[str, float | None]:

@@ -11,13 +11,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from urllib.request import getproxies, proxy_bypass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextvars import ContextVar
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractStreamWriter, ResolveResult
+from aiohttp.connector import Connection
 from yarl import URL
+
+from image_promotion.registry.destinations import DestinationError
 
 _PIECE_BYTES = 256 * 1024
 """What one reading from a connection gives at most."""
@@ -41,15 +46,24 @@ class PooledTransport(httpx.AsyncBaseTransport):
         tls: Gives how certificates are checked, when the first https address is asked; each time
             the same.
         connections: How many connections at most, to all hosts together.
-        uses_proxies: Whether the environment's proxies are used, as HTTPS_PROXY and NO_PROXY say.
+        proxies: The proxy for each scheme, as ``urllib.request.getproxies`` gives them; NO_PROXY
+            is kept besides.
+        admitted: Tells which of the addresses of a name may be connected to, or raises a
+            DestinationError.
     """
 
     def __init__(
-        self, *, tls: Callable[[], ssl.SSLContext], connections: int, uses_proxies: bool
+        self,
+        *,
+        tls: Callable[[], ssl.SSLContext],
+        connections: int,
+        proxies: Mapping[str, str],
+        admitted: Callable[[str, Iterable[str]], frozenset[str]],
     ) -> None:
         self._tls = tls
         self._connections = connections
-        self._proxies: Mapping[str, str] = getproxies() if uses_proxies else {}
+        self._proxies = proxies
+        self._admitted = admitted
         self._pool: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -68,30 +82,39 @@ class PooledTransport(httpx.AsyncBaseTransport):
         limits: Mapping[str, float | None] = request.extensions.get("timeout", {})
         body = _body_of(request, limits.get("write"))
         try:
-            answer = await self._opened().request(
-                request.method,
-                _as_written(request.url),
-                headers=[
-                    (n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers.raw
-                ],
-                data=body,
-                allow_redirects=False,
-                proxy=self._proxy_to(request.url),
-                ssl=self._tls() if request.url.scheme == "https" else True,
-                timeout=aiohttp.ClientTimeout(
-                    connect=limits.get("pool"),
-                    sock_connect=limits.get("connect"),
-                    sock_read=limits.get("read"),
-                ),
-            )
+            async with asyncio.timeout(None) as until_answered:
+                patience = _Patience(until_answered, limits.get("read"))
+                if body is not None:
+                    body.written = patience.begin
+                _WAITING.set(patience if body is None else None)
+                answer = await self._opened().request(
+                    request.method,
+                    _as_written(request.url),
+                    headers=[
+                        (n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers.raw
+                    ],
+                    data=body,
+                    allow_redirects=False,
+                    proxy=self._proxy_to(request.url),
+                    ssl=self._tls() if request.url.scheme == "https" else True,
+                    timeout=aiohttp.ClientTimeout(
+                        connect=limits.get("pool"),
+                        sock_connect=limits.get("connect"),
+                        sock_read=limits.get("read"),
+                    ),
+                )
         except BaseException as error:
             if body is not None:
                 await body.end()
                 if body.failure is not None and isinstance(error, Exception):
                     raise body.failure  # noqa: B904 - it is the reason of the other one
+            if isinstance(error, DestinationError):
+                raise httpx.UnsupportedProtocol(type(error).__name__) from error
             if isinstance(error, (aiohttp.ClientError, OSError, ValueError)):
                 raise _in_httpx_terms(error) from _reason_of(error)
             raise
+        if body is not None:
+            body.written = None  # answered early: nothing is waited for any more
         return httpx.Response(
             answer.status,
             headers=answer.raw_headers,
@@ -110,7 +133,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 connector=aiohttp.TCPConnector(
                     limit=self._connections,
                     keepalive_timeout=_KEPT_S,
-                    resolver=_Resolver(),
+                    resolver=_Resolver(self._admitted),
                 ),
                 # None are kept: registries that also have web pages take whoever sends one for a
                 # browser, and want from it what only browsers have.
@@ -121,6 +144,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 max_line_size=_LONGEST_FIELD_BYTES,
                 max_field_size=_LONGEST_FIELD_BYTES,
                 middlewares=(_once,),
+                response_class=_Answer,
             )
         return self._pool
 
@@ -131,14 +155,73 @@ class PooledTransport(httpx.AsyncBaseTransport):
         return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
+def hosts_of(proxies: Mapping[str, str]) -> frozenset[str]:
+    """Return the hosts of proxies, by the names under which they are connected to.
+
+    Args:
+        proxies: As in `PooledTransport`.
+    """
+    return frozenset(
+        urlsplit(url if "://" in url else f"http://{url}").hostname or ""
+        for scheme, url in proxies.items()
+        if scheme != "no"
+    )
+
+
 class _Resolver(aiohttp.ThreadedResolver):
-    """The system's resolver, which aiohttp would wait for without end."""
+    """The system's resolver, which aiohttp would wait for without end, and ask about any name.
+
+    Args:
+        admitted: As in `PooledTransport`.
+    """
+
+    def __init__(self, admitted: Callable[[str, Iterable[str]], frozenset[str]]) -> None:
+        super().__init__()
+        self._admitted = admitted
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         async with asyncio.timeout(_RESOLVING_TIMEOUT_S):
-            return await super().resolve(host, port, family)
+            results = await super().resolve(host, port, family)
+        admitted = self._admitted(host, [each["host"] for each in results])
+        return [each for each in results if each["host"] in admitted]
+
+
+class _Patience:
+    """How long is waited for the fields of an answer, from when the request was sent.
+
+    aiohttp's own limit is on silence, which a byte a minute never breaks; and a limit on the whole
+    would count the time in which a connection of the pool is waited for.
+
+    Args:
+        timeout: Ends the waiting.
+        limit_s: How long, in seconds; None for ever.
+    """
+
+    def __init__(self, timeout: asyncio.Timeout, limit_s: float | None) -> None:
+        self._timeout = timeout
+        self._limit_s = limit_s
+
+    def begin(self) -> None:
+        """Begin to count."""
+        if self._limit_s is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self._limit_s)
+
+
+_WAITING: ContextVar[_Patience | None] = ContextVar("_WAITING", default=None)
+"""Whose answer is waited for as soon as the request is on its way."""
+
+
+class _Answer(aiohttp.ClientResponse):
+    """Begins to wait where aiohttp does; its tracing would tell too, and cost a fifth of a HEAD."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Read the fields; see ``aiohttp.ClientResponse``."""
+        patience = _WAITING.get()
+        if patience is not None:
+            patience.begin()
+        return await super().start(connection)
 
 
 class _Body(aiohttp.Payload):
@@ -155,6 +238,7 @@ class _Body(aiohttp.Payload):
         self._limit_s = limit_s
         self._ended: asyncio.Event | None = None
         self.failure: Exception | None = None
+        self.written: Callable[[], None] | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -174,6 +258,8 @@ class _Body(aiohttp.Payload):
                 await self._put(writer, held)
                 held = piece
             await self._put(writer, held)
+            if self.written is not None:
+                self.written()
         finally:
             self._ended.set()
 

@@ -21,18 +21,20 @@ from http import HTTPStatus
 import httpx
 
 from image_promotion.errors import ContentMismatchError, PromotionError, RegistryError
+from image_promotion.registry.answers import Answer
 from image_promotion.registry.challenge import delete_scope
 from image_promotion.registry.claims import counted
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.failures import Attempt, violation
-from image_promotion.registry.session import Answer, Request, Session
+from image_promotion.registry.session import Request, Session
 
 STORING_TIMEOUT_S = 300.0
 """How long a registry may be silent after the last byte: some move large blobs in their storage."""
 
 _CANCELLING_TIMEOUT_S = 5.0
 _MISMATCH_CODES = ("DIGEST_INVALID", "SIZE_INVALID")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 
 
@@ -75,7 +77,7 @@ class Upload:
             replace(request.attempt, url=url),
             repository,
             request.scopes,
-            int(shortest) if shortest.isascii() and shortest.isdigit() else 0,
+            int(shortest) if _NUMBER.fullmatch(shortest) else 0,
         )
 
     async def fill(self, blob: Descriptor, content: AsyncIterator[bytes]) -> None:

@@ -20,6 +20,7 @@ from image_promotion.errors import (
 )
 from image_promotion.registry.auth import Authorizer
 from image_promotion.registry.challenge import pull_scope, push_scope
+from image_promotion.registry.destinations import Destinations
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import Attempt
 
@@ -72,7 +73,8 @@ def authorizer(
     password: str | None = PASSWORD,
 ) -> Authorizer:
     endpoint = RegistryEndpoint("c", url, username=username, password=password)
-    return Authorizer(endpoint, service, clock=lambda: service.now_s)
+    check = Destinations(httpx.URL(endpoint.url)).check
+    return Authorizer(endpoint, service, check=check, clock=lambda: service.now_s)
 
 
 def login_in(header: str | None) -> str:
@@ -265,7 +267,7 @@ async def test_credentials_go_to_another_host_by_https_only(
     if asked:
         await auth.answer(ATTEMPT, [f'Bearer realm="{realm}"'], PULL, None)
     else:
-        with pytest.raises(ProtocolViolationError, match="https"):
+        with pytest.raises(ProtocolViolationError, match=r"https|this machine itself"):
             await auth.answer(ATTEMPT, [f'Bearer realm="{realm}"'], PULL, None)
     assert len(service.asked) == asked
 

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
+from urllib.request import getproxies
 
 import httpx
 import pytest
@@ -27,7 +28,10 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 @asynccontextmanager
 async def pool_of(connections: int = 4, *, proxies: bool = False) -> AsyncIterator[PooledTransport]:
     pool = PooledTransport(
-        tls=cache(ssl.create_default_context), connections=connections, uses_proxies=proxies
+        tls=cache(ssl.create_default_context),
+        connections=connections,
+        proxies=getproxies() if proxies else {},
+        admitted=lambda _, addresses: frozenset(addresses),
     )
     try:
         async with asyncio.timeout(LIMIT_S):

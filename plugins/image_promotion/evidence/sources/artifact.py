@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from image_promotion.errors import (
     AuthenticationError,
@@ -245,13 +245,13 @@ def moment_of(text: str | None) -> datetime | None:
         text: Such as ``2026-11-24T12:00:00Z``; None where nothing is written.
 
     Returns:
-        The time; None where it is none, or says no time zone.
+        The time in UTC; None where it is none, or says no time zone.
     """
     try:
         moment = datetime.fromisoformat(text or "")
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo is not None else None
 
 
 def _type_of(layer: Descriptor, manifest: ImageManifest) -> str:

@@ -102,6 +102,33 @@ class EvidenceSource(Protocol):
         """
 
 
+class WithheldSource:
+    """A source that a run asks and that is not asked now; implements ``EvidenceSource``.
+
+    Args:
+        name: Which source.
+    """
+
+    def __init__(self, name: SourceName) -> None:
+        self._name = name
+
+    @property
+    def name(self) -> SourceName:
+        """Its name in policies."""
+        return self._name
+
+    async def documents(self, image: Image) -> SourceAnswer:
+        """Say that it is not asked.
+
+        Raises:
+            EvidenceError: Always: what it would say may speak against the image.
+        """
+        raise EvidenceError(
+            "only a run asks it",
+            subject=Subject(repository=image.repository, digest=str(image.digest)),
+        )
+
+
 class Basket:
     """Documents and notes as they are found, held to the bounds.
 

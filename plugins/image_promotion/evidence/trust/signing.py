@@ -158,6 +158,11 @@ class _Unusable(Exception):  # noqa: N818 - it never leaves this module
 def _read(text: str, passphrase: object) -> PrivateSigningKey:
     if passphrase is not None and not isinstance(passphrase, str):
         raise _Unusable("the passphrase is no text", field=PASSPHRASE, advice="Put it in quotes.")
+    # Half a character can be written in JSON, and be read by nobody.
+    if not _is_writable(text):
+        raise _Unusable("it holds no private key in PEM")
+    if not _is_writable(passphrase or ""):
+        raise _Unusable("the passphrase holds half a character", field=PASSPHRASE)
     label, pem = _pem_of(text)
     if not label:
         raise _Unusable("it holds no private key in PEM")
@@ -175,6 +180,14 @@ def _read(text: str, passphrase: object) -> PrivateSigningKey:
             "its private key is too weak, or of a kind that is not supported",
             advice=f"Allowed is the private half of {error.allowed}.",
         ) from None
+
+
+def _is_writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _open(label: str, pem: bytes, passphrase: str | None) -> _PrivateKey:

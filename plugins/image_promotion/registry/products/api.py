@@ -17,6 +17,7 @@ from image_promotion.errors import (
     ProtocolViolationError,
     Subject,
 )
+from image_promotion.registry.answers import Answer
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import (
@@ -28,7 +29,7 @@ from image_promotion.registry.failures import (
     violation,
 )
 from image_promotion.registry.reference import is_tag
-from image_promotion.registry.session import Answer, Request, Session
+from image_promotion.registry.session import Request, Session
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 

@@ -29,11 +29,13 @@ from image_promotion.errors import (
 )
 from image_promotion.registry import retry
 from image_promotion.registry.address import is_loopback
+from image_promotion.registry.answers import Answer
 from image_promotion.registry.challenge import pull_scope
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.endpoint import RegistryEndpoint
-from image_promotion.registry.failures import Attempt, redacted, violation
+from image_promotion.registry.failures import Attempt, redacted
 from image_promotion.registry.manifest import MANIFEST_MEDIA_TYPES
+from image_promotion.registry.paging import Paging
 from image_promotion.registry.products.api import (
     Moment,
     ProductApi,
@@ -43,7 +45,7 @@ from image_promotion.registry.products.api import (
 )
 from image_promotion.registry.products.catalogue import TagRecord
 from image_promotion.registry.retry import DEFAULT_RULES, RetryRules
-from image_promotion.registry.session import Answer, Request, Session
+from image_promotion.registry.session import Request, Session
 
 HUB_URL = "https://hub.docker.com"
 
@@ -158,11 +160,11 @@ class DockerHubCatalogue:
             f"/v2/namespaces/{namespace}/repositories/{name}/tags", page_size=str(PAGE_LENGTH)
         )
         attempt = Attempt("listing the tags", "GET", url, subject)
-        asked: set[str] = set()
+        paging = Paging(str(attempt.url))
         listed: set[str] = set()
         while True:
-            asked.add(str(attempt.url))
-            answer = await self._ask(attempt)
+            with paging.waiting():
+                answer = await self._ask(attempt)
             page = read(attempt, answer, _PAGE)
             for tag in page.results:
                 # What is pushed meanwhile shifts the pages, so that some come twice.
@@ -176,8 +178,7 @@ class DockerHubCatalogue:
             if not page.next:
                 return
             url = self._session.located(attempt, page.next, answer.status)
-            if str(url) in asked:
-                raise violation(attempt, "its pages go round in a circle", status=answer.status)
+            paging.turn(attempt, str(url), answer.status)
             attempt = replace(attempt, url=url)
 
     async def ensure_repository(self, repository: str) -> bool:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from image_promotion.errors import InvalidReferenceError, NotFoundError, RegistryError, Subject
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.endpoint import RegistryEndpoint
-from image_promotion.registry.failures import violation
+from image_promotion.registry.paging import Paging
 from image_promotion.registry.products.api import (
     Moment,
     ProductApi,
@@ -109,17 +109,17 @@ class DtrCatalogue:
         """
         path, subject = self._path(repository)
         start = "0"
-        starts: set[str] = set()
+        paging = Paging(start)
         listed: set[str] = set()
-        while start and start not in starts:
-            starts.add(start)
-            attempt, answer = await self._api.ask(
-                "GET",
-                f"{path}/tags",
-                "listing the tags",
-                subject,
-                query={"pageSize": str(PAGE_LENGTH), "pageStart": start},
-            )
+        while start:
+            with paging.waiting():
+                attempt, answer = await self._api.ask(
+                    "GET",
+                    f"{path}/tags",
+                    "listing the tags",
+                    subject,
+                    query={"pageSize": str(PAGE_LENGTH), "pageStart": start},
+                )
             for tag in read(attempt, answer, _TAGS):
                 if tag.name not in listed:
                     listed.add(tag.name)
@@ -130,8 +130,8 @@ class DtrCatalogue:
                         _scan_state(tag.vuln_summary),
                     )
             start = answer.headers.get("x-next-page-start", "")
-            if start in starts:
-                raise violation(attempt, "its pages go round in a circle", status=answer.status)
+            if start:
+                paging.turn(attempt, start, answer.status)
 
     async def ensure_repository(self, repository: str) -> bool:
         """Create a repository that is missing, once; DTR takes no push before.

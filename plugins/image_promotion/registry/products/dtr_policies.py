@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from image_promotion.errors import DeniedError, NotFoundError, Subject
 from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.registry.failures import violation
+from image_promotion.registry.paging import Paging
 from image_promotion.registry.products.api import ProductApi, basic_authorization, read
 from image_promotion.registry.products.dtr import PAGE_LENGTH
 from image_promotion.registry.reference import is_repository
@@ -83,17 +84,17 @@ class DtrPolicies:
     async def _repositories(self) -> AsyncGenerator[str, None]:
         """Yield each repository's full name once; the next page begins where a header says."""
         start = "0"
-        starts: set[str] = set()
+        paging = Paging(start)
         listed: set[str] = set()
         while start:
-            starts.add(start)
-            attempt, answer = await self._api.ask(
-                "GET",
-                _REPOSITORIES,
-                "listing the repositories",
-                Subject(self._endpoint.host),
-                query={"pageSize": str(PAGE_LENGTH), "pageStart": start},
-            )
+            with paging.waiting():
+                attempt, answer = await self._api.ask(
+                    "GET",
+                    _REPOSITORIES,
+                    "listing the repositories",
+                    Subject(self._endpoint.host),
+                    query={"pageSize": str(PAGE_LENGTH), "pageStart": start},
+                )
             for each in read(attempt, answer, _PAGE).repositories:
                 full = f"{each.namespace}/{each.name}"
                 if not is_repository(full):
@@ -104,5 +105,5 @@ class DtrPolicies:
                     listed.add(full)
                     yield full
             start = answer.headers.get("x-next-page-start", "")
-            if start in starts:
-                raise violation(attempt, "its pages go round in a circle", status=answer.status)
+            if start:
+                paging.turn(attempt, start, answer.status)

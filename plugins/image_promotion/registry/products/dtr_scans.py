@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pydantic import BaseModel, TypeAdapter
 
 from image_promotion.errors import NotFoundError, Subject
+from image_promotion.registry.answers import Answer
 from image_promotion.registry.descriptor import Descriptor
 from image_promotion.registry.digest import Digest
 from image_promotion.registry.endpoint import RegistryEndpoint
@@ -23,7 +24,7 @@ from image_promotion.registry.products.api import Moment, ProductApi, basic_auth
 from image_promotion.registry.products.catalogue import ScanState
 from image_promotion.registry.products.dtr import SCAN_STATES, repository_name
 from image_promotion.registry.products.scans import MAX_REPORT_BYTES, ScanReport, ScanResult
-from image_promotion.registry.session import Answer, Session
+from image_promotion.registry.session import Session
 
 MEDIA_TYPE = "application/vnd.docker.dtr.scansummary+json"
 """Ours: DTR calls its answers JSON, and nothing more."""
