@@ -17,6 +17,7 @@ from image_promotion.registry.endpoint import RegistryEndpoint
 from image_promotion.web.notifications.event import ImageEvent
 from image_promotion.web.watching import Outcome, WatchedRepository
 from image_promotion.web.webhooks import MAX_BODY_BYTES, webhook_routes
+from tests.unit.web.notifications import deliveries
 
 SECRET = "canary-5ecret-of-the-webhook"
 BEARER = {"Authorization": f"Bearer {SECRET}"}
@@ -273,3 +274,39 @@ async def test_only_a_post_is_taken(server: Server) -> None:
             answer = await client.request(method, "/webhooks/dev_registry", headers=BEARER)
             assert answer.status_code == 405
     assert server.looked_up == []
+
+
+KINDS: Mapping[str, Mapping[str, object]] = {
+    "distribution": deliveries.distribution(),
+    "docker_hub": deliveries.docker_hub(),
+    "harbor": deliveries.harbor(),
+    "harbor's events": deliveries.harbor_cloud_event(),
+    "dtr": deliveries.dtr(),
+    "plain": PLAIN,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_kind_is_for_those_who_know_the_secret_and_small_enough(
+    server: Server, kind: str
+) -> None:
+    body = json.dumps(KINDS[kind]).encode()
+    other = hmac.new(SECRET.encode(), body + b" ", hashlib.sha256).hexdigest()
+    for proof in ({}, {"Authorization": SECRET[:-1]}, {"X-Hub-Signature-256": f"sha256={other}"}):
+        answer = await server.post(body, proof)
+        assert answer.status_code == 403
+    assert (await server.post(body + b" " * MAX_BODY_BYTES)).status_code == 413
+    assert server.board.announced == []
+
+    assert (await server.post(body)).status_code == 202
+    assert len(server.board.announced) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_delivery_that_is_replayed_says_no_more_than_the_first(
+    server: Server, kind: str
+) -> None:
+    """A repository is looked at once more; what it holds is asked of the registry itself."""
+    for _ in range(3):
+        assert (await server.post(KINDS[kind])).status_code == 202
+    assert len(set(server.board.announced)) == 1
