@@ -234,7 +234,7 @@ def test_a_tag_that_moves_between_evaluation_and_retag_is_superseded(
 def test_more_images_than_lines_of_tasks_go_in_batches(
     policy: PolicyRuns, dev: RegistryProcess
 ) -> None:
-    policy.write(limits={"tasks_per_run": 3})
+    policy.write(limits={"tasks_per_run": 3, "images_per_task": 1})
     wanted = {tag: policy.push(tag).digest for tag in (f"{n}-stable" for n in range(1, 8))}
     broken = policy.push("8-stable")
     layer = _blob_file(dev, broken.blobs[1].digest)

@@ -12,6 +12,7 @@ from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import Promotion, State, Transition
 from image_promotion.policy.model import Policy
 from image_promotion.promotion.batches import Stage
+from image_promotion.promotion.live_progress import LiveProgress
 from image_promotion.promotion.pipeline import Stages, run_policy
 from image_promotion.promotion.reporting import RunReport
 from image_promotion.promotion.stores import Stores
@@ -180,9 +181,9 @@ def stages_noting_errors(passage: Passage) -> type[Stages]:
     """Give stages that note the error of each image before the ledger makes text of it."""
 
     class StagesNotingErrors(Stages):
-        async def act(self, stage: Stage, promotion: Promotion) -> object:
+        async def act(self, stage: Stage, promotion: Promotion, live: LiveProgress) -> object:
             try:
-                return await super().act(stage, promotion)
+                return await super().act(stage, promotion, live)
             except PromotionError as error:
                 passage.errors.append(error)
                 raise

@@ -203,28 +203,13 @@ class Approvals:
         Returns:
             The open requests by promotion; those nobody is asked about are not in it.
         """
-        found: dict[int, tuple[Request, ...]] = {}
         with self._database.reading() as connection:
-            for batch in in_batches(frozenset(promotion_ids)):
-                query = (
-                    select(
-                        approval_requests.c.promotion_id,
-                        runs_table.c.key,
-                        approval_requests.c.asked_at,
-                        approval_requests.c.expires_at,
-                    )
-                    .join_from(approval_requests, runs_table)
-                    .where(
-                        approval_requests.c.promotion_id.in_(batch),
-                        approval_requests.c.closed_at.is_(None),
-                        approval_requests.c.expires_at > at,
-                    )
-                    .order_by(approval_requests.c.id)
-                )
-                for row in connection.execute(query):
-                    request = Request(*row)
-                    found[request.promotion_id] = (*found.get(request.promotion_id, ()), request)
-        return found
+            found = every_request(connection, promotion_ids)
+        return {
+            number: requests
+            for number, every in found.items()
+            if (requests := tuple(each for each in every if each.expires_at > at))
+        }
 
     def say(
         self,
@@ -303,6 +288,40 @@ def rejection(who: str, comment: str) -> str:
     """Say in one line that a promotion was rejected, by whom and why."""
     said = "rejected: nobody decided in time" if who == NOBODY else f"rejected by {who}"
     return f"{said}: {comment}" if comment else said
+
+
+def every_request(
+    connection: Connection, promotion_ids: Collection[int]
+) -> dict[int, tuple[Request, ...]]:
+    """Read which requests about promotions were not closed, those among them that have expired.
+
+    Args:
+        connection: Any connection.
+        promotion_ids: The promotions.
+
+    Returns:
+        The requests by promotion, the oldest first.
+    """
+    found: dict[int, tuple[Request, ...]] = {}
+    for batch in in_batches(frozenset(promotion_ids)):
+        query = (
+            select(
+                approval_requests.c.promotion_id,
+                runs_table.c.key,
+                approval_requests.c.asked_at,
+                approval_requests.c.expires_at,
+            )
+            .join_from(approval_requests, runs_table)
+            .where(
+                approval_requests.c.promotion_id.in_(batch),
+                approval_requests.c.closed_at.is_(None),
+            )
+            .order_by(approval_requests.c.id)
+        )
+        for row in connection.execute(query):
+            request = Request(*row)
+            found[request.promotion_id] = (*found.get(request.promotion_id, ()), request)
+    return found
 
 
 def _open_elsewhere(

@@ -43,6 +43,9 @@ DAYS = 7
 
 _p = t.promotions
 
+_POLICY = func.coalesce(_p.c.policy, "")
+"""The policy as no index has it: else SQLite reads all promotions in its order to count a few."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -57,6 +60,7 @@ class Filter:
         since: Planned then or later.
         until: Planned before.
         run: That this run planned, or took further; the run's key.
+        promotions: That are among these, by their ids; None for all.
     """
 
     policies: Collection[str] | None = None
@@ -67,6 +71,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     run: str = ""
+    promotions: Collection[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +240,7 @@ def queries(
     if not aspects:
         return [_newest([], wanted, limit, after)]
     leading = aspects[0]
-    if len(aspects) > 1 and not (wanted.run or wanted.digest):
+    if len(aspects) > 1 and not (wanted.run or wanted.digest or wanted.promotions is not None):
         leading = min(aspects, key=lambda each: _number(connection, each))
     rest = [each.of_row for each in aspects if each is not leading]
     return [_newest([way, *rest], wanted, limit, after) for way in leading.ways]
@@ -257,6 +262,9 @@ class _Aspect:
 def _aspects(wanted: Filter, policies: Sequence[str] | None) -> list[_Aspect]:
     # There are few promotions of one run, or of one image, whatever else is asked for: these lead.
     found = []
+    if wanted.promotions is not None:
+        is_among = _p.c.id.in_(sorted(wanted.promotions))
+        found.append(_Aspect((is_among,), is_among))
     if wanted.run:
         is_of_run = _p.c.id.in_(
             select(t.run_promotions.c.promotion_id)
@@ -358,9 +366,7 @@ def tallies(
     for name, promoted in _promoted(connection, now):
         if name in found:
             found[name] = replace(found[name], promoted=promoted)
-    failing = (
-        select(_p.c.policy, func.count()).where(_p.c.state == State.FAILED).group_by(_p.c.policy)
-    )
+    failing = select(_POLICY, func.count()).where(_p.c.state == State.FAILED).group_by(_POLICY)
     for name, number in connection.execute(failing):
         if name in found:
             found[name] = replace(found[name], failing=number)
@@ -393,11 +399,10 @@ def tallies(
         .correlate(t.policies)
         .scalar_subquery()
     )
-    last = {
-        name: promotion_id
-        for name, promotion_id in connection.execute(select(t.policies.c.name, newest))
-        if name in found and promotion_id is not None
-    }
+    last: dict[str, int] = {}
+    for batch in in_batches(sorted(found)):
+        query = select(t.policies.c.name, newest).where(t.policies.c.name.in_(batch))
+        last |= {name: number for name, number in connection.execute(query) if number is not None}
     told = {each.promotion.id: each.promotion for each in _told(connection, list(last.values()))}
     for name, promotion_id in last.items():
         found[name] = replace(found[name], last=told.get(promotion_id))
@@ -412,13 +417,13 @@ def _promoted(connection: Connection, now: datetime) -> Iterator[tuple[str, tupl
         func.sum(case((and_(at > begin, at <= end), 1), else_=0)) for begin, end in pairwise(ends)
     ]
     query = (
-        select(_p.c.policy, *days)
+        select(_POLICY, *days)
         .where(
             _p.c.state == State.VERIFIED,
             at > ends[0],
             func.coalesce(_p.c.kind, Kind.PROMOTION.value) == Kind.PROMOTION.value,
         )
-        .group_by(_p.c.policy)
+        .group_by(_POLICY)
     )
     for name, *numbers in connection.execute(query):
         yield name, tuple(int(number) for number in numbers)

@@ -41,6 +41,8 @@ from image_promotion.ledger.location import parse_url, redacted
 from image_promotion.ledger.tables import SCHEMA_REVISION, VERSION_TABLE
 
 LOCK_TIMEOUT_S = 30
+SHORT_LOCK_TIMEOUT_S = 0.5
+"""So long does a transaction wait that may as well not take place."""
 CONNECT_TIMEOUT_S = 10
 BATCH_SIZE = 1000
 """Values in one IN list: SQLite before 3.32 and PostgreSQL both have limits on parameters."""
@@ -53,6 +55,9 @@ _MIGRATION_LOCK = 0x70726F6D6F7465
 
 _WRITES = "ledger_writes"
 """The execution option that tells the transactions that write from those that only read."""
+
+_SOON = "ledger_writes_soon"
+"""The execution option of those that write, and rather fail than wait."""
 
 _Item = TypeVar("_Item")
 
@@ -73,6 +78,7 @@ class Database:
         self._url = url
         self._reader = engine
         self._writer = engine.execution_options(**{_WRITES: True})
+        self._impatient = engine.execution_options(**{_WRITES: True, _SOON: True})
 
     @classmethod
     def open(cls, url: str) -> Database:
@@ -117,6 +123,16 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """Give a connection in a transaction that writes; it is committed at the end."""
         with self._translating(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing_soon(self) -> Iterator[Connection]:
+        """Give a connection as ``writing`` does, or fail where others write for long.
+
+        Raises:
+            LedgerError: Others were writing for ``SHORT_LOCK_TIMEOUT_S``, or as for all.
+        """
+        with self._translating(), self._impatient.begin() as connection:
             yield connection
 
     @contextmanager
@@ -223,10 +239,22 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        writes, is_impatient = options.get(_WRITES, False), options.get(_SOON, False)
+        if is_impatient:
+            _set_busy_timeout(connection, SHORT_LOCK_TIMEOUT_S)
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        finally:
+            if is_impatient:
+                # The connection goes back to a pool that others take it from.
+                _set_busy_timeout(connection, LOCK_TIMEOUT_S)
 
     return engine
+
+
+def _set_busy_timeout(connection: Connection, timeout_s: float) -> None:
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {timeout_s * 1000:.0f}")
 
 
 def _postgresql_engine(url: URL) -> Engine:
@@ -241,8 +269,10 @@ def _postgresql_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(_WRITES, False):
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        options = connection.get_execution_options()
+        if options.get(_WRITES, False):
+            timeout_s = SHORT_LOCK_TIMEOUT_S if options.get(_SOON, False) else LOCK_TIMEOUT_S
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {timeout_s * 1000:.0f}")
 
     return engine
 

@@ -72,7 +72,9 @@ def _is_wanted(
     )
 
 
-def standings(connection: Connection, policy: str) -> tuple[HistoryEntry, ...]:
+def standings(
+    connection: Connection, policy: str, of: tuple[str, str] | None = None
+) -> tuple[HistoryEntry, ...]:
     """List how the present tags stand with a policy; see ``Ledger.standings``."""
     query = (
         decisions.selected()
@@ -85,6 +87,11 @@ def standings(connection: Connection, policy: str) -> tuple[HistoryEntry, ...]:
         )
         .order_by(tables.decisions.c.id)
     )
+    if of is not None:
+        repository, tag = of
+        query = query.where(
+            tables.observations.c.repository == repository, tables.observations.c.tag == tag
+        )
     return _entries(connection, query)
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from image_promotion.ledger import decisions, promotions, rows
 from image_promotion.ledger import tables as t
+from image_promotion.ledger.approvals import Request, every_request
 from image_promotion.ledger.database import Database, in_batches
 from image_promotion.ledger.lives import KnownRun
-from image_promotion.ledger.records import Decision, Observation, Promotion, Transition
+from image_promotion.ledger.marks import LOOK, NO_MARKS, Look, Marks, read_marks
+from image_promotion.ledger.records import (
+    Decision,
+    Kind,
+    Observation,
+    Promotion,
+    Reason,
+    Transition,
+)
 
 MOST_STAYS = 100
 """So many of the last stays at a digest are told."""
@@ -22,12 +31,38 @@ MOST_DIGESTS = 8
 """So many digests are followed that targets got in place of one another."""
 
 
+MOST_LOOKS = 40
+"""So many of the last rechecks of a promotion are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """A rollback that took an image from its target tag, and why: as whoever wanted it wrote."""
+
+    promotion: Promotion
+    reasons: tuple[Reason, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A promotion of the image, step by step, the oldest first."""
+    """A promotion of the image.
+
+    Args:
+        promotion: The promotion as it stands.
+        steps: Its steps, the oldest first.
+        marks: What sets it apart: what people said, proof, rechecks, and what undid it.
+        looks: Its last rechecks, the oldest first.
+        undone_by: The rollback that set its target tag to something else; None where none did, or
+            the image came back since.
+        requests: The runs that wait for people's answer about it.
+    """
 
     promotion: Promotion
     steps: tuple[Transition, ...]
+    marks: Marks
+    looks: tuple[Look, ...]
+    undone_by: Undoing | None
+    requests: tuple[Request, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +74,6 @@ class Sight:
         is_present: Whether the tag points there still, as far as scans know.
         decision: The last decision about it; None while there is none.
         decided_by: The key of the run that decided so first.
-        asked_until: Until when a run waits for people's answer; None when none does.
         passages: What came of it.
     """
 
@@ -47,7 +81,6 @@ class Sight:
     is_present: bool
     decision: Decision | None
     decided_by: str
-    asked_until: datetime | None
     passages: tuple[Passage, ...]
 
 
@@ -100,9 +133,7 @@ class Images:
             digests = _digests(connection, digest, policies)
             sights = _sights(connection, digests, policies)
             keys = {each.decided_by for each in sights}
-            keys |= {
-                step.run_key for each in sights for done in each.passages for step in done.steps
-            }
+            keys |= {key for each in sights for done in each.passages for key in _keys(done)}
             runs = _runs(connection, keys - {""})
         return Whereabouts(digests, sights, runs) if sights else None
 
@@ -169,7 +200,6 @@ def _sights(
     ids = [observation.id for observation, _ in found]
     decided = _decisions(connection, ids)
     passages = _passages(connection, ids)
-    asked = _asked_until(connection, ids)
     sights = []
     for observation, is_present in found:
         decision, decided_by = decided.get(observation.id, (None, ""))
@@ -179,7 +209,6 @@ def _sights(
                 is_present=bool(is_present),
                 decision=decision,
                 decided_by=decided_by,
-                asked_until=asked.get(observation.id),
                 passages=tuple(passages.get(observation.id, ())),
             )
         )
@@ -221,21 +250,73 @@ def _passages(
         for row in connection.execute(taken).mappings():
             step = rows.transition(row)
             steps[step.promotion_id].append(step)
+    ids = [each.id for each in found]
+    marked = read_marks(connection, ids)
+    looks = _looks(connection, ids)
+    requests = every_request(connection, ids)
     passages: dict[int, list[Passage]] = defaultdict(list)
     for each in found:
-        passages[each.observation_id].append(Passage(each, tuple(steps[each.id])))
+        marks = marked.get(each.id, NO_MARKS)
+        passages[each.observation_id].append(
+            Passage(
+                promotion=each,
+                steps=tuple(steps[each.id]),
+                marks=marks,
+                looks=tuple(looks[each.id][-MOST_LOOKS:]),
+                undone_by=_undone_by(connection, each) if marks.is_rolled_back else None,
+                requests=requests.get(each.id, ()),
+            )
+        )
     return passages
 
 
-def _asked_until(connection: Connection, observation_ids: Collection[int]) -> dict[int, datetime]:
-    requests = t.approval_requests
+def _looks(connection: Connection, ids: Collection[int]) -> Mapping[int, list[Look]]:
+    found: dict[int, list[Look]] = defaultdict(list)
+    for batch in in_batches(ids):
+        query = (
+            select(t.rechecks.c.promotion_id, *LOOK)
+            .where(t.rechecks.c.promotion_id.in_(batch))
+            .order_by(t.rechecks.c.id)
+        )
+        for promotion_id, *look in connection.execute(query):
+            found[promotion_id].append(Look(*look))
+    return found
+
+
+def _undone_by(connection: Connection, promotion: Promotion) -> Undoing | None:
+    """Find the last rollback that took a promotion's image from its target tag."""
+    done = t.promotions
     query = (
-        select(t.promotions.c.observation_id, func.max(requests.c.expires_at))
-        .join(t.promotions, t.promotions.c.id == requests.c.promotion_id)
-        .where(t.promotions.c.observation_id.in_(observation_ids), requests.c.closed_at.is_(None))
-        .group_by(t.promotions.c.observation_id)
+        promotions.selected()
+        .where(
+            done.c.target_registry == promotion.target_registry,
+            done.c.target_repository == promotion.target_repository,
+            done.c.target_tag == promotion.target_tag,
+            done.c.kind == Kind.ROLLBACK,
+            done.c.former_digest == promotion.target_digest,
+            done.c.id > promotion.id,
+        )
+        .order_by(done.c.id.desc())
+        .limit(1)
     )
-    return {row[0]: row[1] for row in connection.execute(query)}
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    found = rows.promotion(row)
+    reasons = select(t.decisions.c.reasons).where(t.decisions.c.id == found.decision_id)
+    return Undoing(found, connection.execute(reasons).scalar_one())
+
+
+def _keys(passage: Passage) -> Iterator[str]:
+    """Yield the keys of the runs that had to do with a promotion."""
+    marks = passage.marks
+    yield from (each.run_key for each in passage.steps)
+    yield from (each.run_key for each in passage.looks)
+    yield from (each.run_key for each in passage.requests)
+    yield from (each.run_key for each in marks.words)
+    yield from (each.run_key for each in (marks.attestation, marks.removal) if each)
+    if passage.undone_by:
+        yield passage.undone_by.promotion.run_key
 
 
 def _runs(connection: Connection, keys: Collection[str]) -> dict[str, KnownRun]:

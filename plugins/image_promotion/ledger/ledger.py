@@ -20,6 +20,7 @@ from image_promotion.ledger.database import Database
 from image_promotion.ledger.images import Images
 from image_promotion.ledger.lives import Lives
 from image_promotion.ledger.notices import Notices
+from image_promotion.ledger.progress import ProgressNotes
 from image_promotion.ledger.rechecks import Rechecks
 from image_promotion.ledger.records import (
     Aim,
@@ -116,6 +117,11 @@ class Ledger:
     def notices(self) -> Notices:
         """What people have been told."""
         return Notices(self._database)
+
+    @property
+    def progress(self) -> ProgressNotes:
+        """How far the copies have come that run now."""
+        return ProgressNotes(self._database)
 
     @property
     def rechecks(self) -> Rechecks:
@@ -334,18 +340,19 @@ class Ledger:
                 connection, policy=policy, limit=limit, tag=tag, digest=digest, state=state
             )
 
-    def standings(self, policy: str) -> tuple[HistoryEntry, ...]:
+    def standings(self, policy: str, of: tuple[str, str] | None = None) -> tuple[HistoryEntry, ...]:
         """List how each tag that is there now stands with a policy.
 
         Args:
             policy: The policy.
+            of: The one repository and tag that are asked about; None for all.
 
         Returns:
             The last decision about each present stay, with what came of it: one entry for each
             promotion, or one without. What was seen and not decided yet is not among them.
         """
         with self._database.reading() as connection:
-            return history.standings(connection, policy)
+            return history.standings(connection, policy, of)
 
     # Evidence
 
@@ -427,6 +434,20 @@ class Ledger:
         """
         with self._database.writing() as connection:
             return promotions.plan(connection, run, new_promotions, at, rejected_too=rejected_too)
+
+    def uncertain(self, policy: str) -> tuple[Promotion, ...]:
+        """List the promotions whose target tag may be set although setting it failed.
+
+        Only those whose source tag has moved on, or is gone: the others are tried again.
+
+        Args:
+            policy: The policy.
+
+        Returns:
+            The promotions, failed when they were copied.
+        """
+        with self._database.reading() as connection:
+            return promotions.uncertain(connection, policy)
 
     def tag_claims(
         self, target_connection_or_registry: str, repository: str, tags: Collection[str]

@@ -13,11 +13,13 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     ScalarSelect,
     Select,
     and_,
     bindparam,
+    func,
     insert,
     or_,
     select,
@@ -305,6 +307,9 @@ def supersede_stale(
 ) -> None:
     """Give up what is under way for stays that ended, in all of the run's policy.
 
+    Not what failed when its tag was to be set: a registry may have done what it did not answer, and
+    a tag that can be seen has to stand in the ledger; see ``uncertain``.
+
     Args:
         connection: A writing connection.
         run: The run that found out.
@@ -316,6 +321,7 @@ def supersede_stale(
         .where(
             observations.c.policy == run.policy,
             promotions.c.state.in_(SUPERSEDABLE),
+            ~_may_be_tagged(),
             # What a tag is set back to has mostly left its source tag long ago.
             or_(promotions.c.kind.is_(None), promotions.c.kind != Kind.ROLLBACK),
             or_(observations.c.is_current.is_(False), observations.c.gone_at.is_not(None)),
@@ -334,6 +340,29 @@ def supersede_stale(
             run_key=run.key,
             detail=why,
         )
+
+
+def uncertain(connection: Connection, policy: str) -> tuple[Promotion, ...]:
+    """List what may be tagged although it failed, of stays that ended; see ``Ledger.uncertain``."""
+    query = (
+        selected()
+        .where(
+            observations.c.policy == policy,
+            _may_be_tagged(),
+            or_(promotions.c.kind.is_(None), promotions.c.kind != Kind.ROLLBACK),
+            or_(observations.c.is_current.is_(False), observations.c.gone_at.is_not(None)),
+        )
+        .order_by(promotions.c.id)
+    )
+    return tuple(rows.promotion(row) for row in connection.execute(query).mappings())
+
+
+def _may_be_tagged() -> ColumnElement[bool]:
+    """Say that a promotion failed between its copy and its tag."""
+    return and_(
+        promotions.c.state == State.FAILED,
+        func.coalesce(promotions.c.failed_in, State.PLANNED) == State.COPIED,
+    )
 
 
 def read(connection: Connection, promotion_id: int) -> Promotion:

@@ -35,7 +35,7 @@ from sqlalchemy import (
 
 from image_promotion.ledger.records import Kind, Outcome, Reason, State, Verdict
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """The migration that makes these tables; a test holds it equal to Alembic's head."""
 
 VERSION_TABLE = "image_promotion_alembic_version"
@@ -288,7 +288,8 @@ promotions = Table(
     Index(None, "source_tag", "planned_at"),
     Index(None, "target_tag", "planned_at"),
     Index(None, "target_digest"),
-    Index(None, "state", "verified_at", "policy"),
+    # All that is counted for the overview is in it, so that no row is looked up.
+    Index(None, "state", "verified_at", "policy", "kind"),
 )
 
 run_promotions = Table(
@@ -384,6 +385,7 @@ rechecks = Table(
     Column("first_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
     Column("is_latest", Boolean, nullable=False),
+    Index(None, "promotion_id"),
 )
 
 # A promotion has one last recheck.
@@ -418,4 +420,19 @@ notices = Table(
     Column("subject", String(255), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     UniqueConstraint("policy", "event", "subject"),
+)
+
+# How far the copies have come that run now. It refers to nothing: on PostgreSQL a reference would
+# lock the promotion's row, which the copy itself writes to.
+progress = Table(
+    "ledger_progress",
+    metadata,
+    Column("promotion_id", _Id, primary_key=True, autoincrement=False),
+    Column("run_key", String(512), nullable=False),
+    Column("blobs", Integer, nullable=False),
+    Column("blobs_done", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("bytes_done", BigInteger, nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )

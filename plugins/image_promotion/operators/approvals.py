@@ -158,7 +158,11 @@ def approved_lines(promotion_ids: Sequence[int], *, key: str) -> list[BatchArgum
         approved = standing(policy, ledger, promotion_ids).approved
     return [
         BatchArguments(promotion_ids=list(batch.promotion_ids), image=batch.label)
-        for batch in divide(approved, most=policy.limits.tasks_per_run)
+        for batch in divide(
+            approved,
+            most=policy.limits.tasks_per_run,
+            per_line=policy.limits.images_per_task,
+        )
     ]
 
 

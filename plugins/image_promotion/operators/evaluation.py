@@ -107,7 +107,11 @@ class EvaluateOperator(InterruptibleOperator):
             self.log.info("audit: would promote %d, and copies nothing", earned)
         return [
             BatchArguments(promotion_ids=list(batch.promotion_ids), image=batch.label)
-            for batch in divide(evaluation.promotions, most=policy.limits.tasks_per_run)
+            for batch in divide(
+                evaluation.promotions,
+                most=policy.limits.tasks_per_run,
+                per_line=policy.limits.images_per_task,
+            )
         ]
 
     def _say_plan(self, found: Preview, context: Context) -> None:

@@ -82,13 +82,14 @@ class ScanOperator(InterruptibleOperator):
         self.log.info("%s: %s", self.policy.source.repository, seen)
         for problem in seen.problems:
             self.log.error("could not be looked at: %s", problem)
-        for name in seen.rejected[:SHOWN]:
+        named = seen.rejected[:SHOWN]
+        for name in named:
             self.log.info("rejected by name: %s:%s", name.repository, name.tag)
-        if len(seen.rejected) > SHOWN:
-            self.log.info("and %d more rejected by name", len(seen.rejected) - SHOWN)
+        if seen.rejected_count > len(named):
+            self.log.info("and %d more rejected by name", seen.rejected_count - len(named))
         return ScanSummary(
             tags_seen=seen.tags_seen,
-            rejected_by_name=len(seen.rejected),
+            rejected_by_name=seen.rejected_count,
             looked_up=len(seen.sightings),
             unreadable=[str(problem) for problem in seen.problems[:SHOWN]],
         )

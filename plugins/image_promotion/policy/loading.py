@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from image_promotion.errors import PolicyError
 from image_promotion.policy.model import Policy
-from image_promotion.policy.requirements import WrittenPolicy, requirement_faults
+from image_promotion.policy.requirements import WrittenPolicy, faults_of, requirement_faults
 from image_promotion.policy.signers import FOLDER
-from image_promotion.policy.yaml_document import YamlDocument, read_document
+from image_promotion.policy.yaml_document import YamlDocument, parse_document, read_document
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -124,16 +124,47 @@ def check_policy_file(path: Path) -> tuple[Policy | None, tuple[PolicyError, ...
     return policy, faults
 
 
+def check_policy_text(
+    text: str, path: Path, others: Mapping[str, Policy] | None = None
+) -> tuple[Policy | None, tuple[PolicyError, ...]]:
+    """Check the text of a policy file that need not be written yet.
+
+    Args:
+        text: The text.
+        path: The file that it is, or would be; what it names beside it is read from there.
+        others: The other policies of the folder by name; None where they are not known, so that
+            nothing is said of what it requires of them.
+
+    Returns:
+        The policy and no fault, or None and at least one, by line.
+    """
+    try:
+        document = parse_document(text, path)
+    except PolicyError as fault:
+        return None, (fault,)
+    policy, faults, _ = _check_document(document)
+    if policy is None or others is None:
+        return policy, faults
+    unmet = tuple(faults_of(WrittenPolicy(path, policy, document), others, {*others, policy.name}))
+    return (None, unmet) if unmet else (policy, ())
+
+
 def _check(path: Path) -> tuple[Policy | None, tuple[PolicyError, ...], YamlDocument | None]:
     try:
         document = read_document(path)
     except PolicyError as fault:
         return None, (fault,), None
+    return _check_document(document)
+
+
+def _check_document(
+    document: YamlDocument,
+) -> tuple[Policy | None, tuple[PolicyError, ...], YamlDocument]:
     faults = list(document.faults)
     policy = None
     try:
         # What stands in files beside the policy becomes part of it, and of what is recorded of it.
-        policy = Policy.model_validate(document.content, context={FOLDER: path.parent})
+        policy = Policy.model_validate(document.content, context={FOLDER: document.path.parent})
     except ValidationError as error:
         from image_promotion.policy.faults import fault_of  # noqa: PLC0415 - only faults need it
 

@@ -124,7 +124,15 @@ class Limits(Strict):
         ge=1,
         le=500,
         strict=True,
-        description="Lines of tasks in one run; with more images each line carries a batch.",
+        description="Lines of tasks in one run; up to so many images have a line each.",
+    )
+    images_per_task: int = Field(
+        default=100,
+        ge=1,
+        le=1000,
+        strict=True,
+        description="Images that a line carries in a run with more images than `tasks_per_run`; "
+        "fewer where there would be less than 4 lines, more where there would be too many.",
     )
 
 

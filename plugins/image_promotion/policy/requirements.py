@@ -7,7 +7,7 @@ or that itself waits for this one, would make it wait for ever, and nobody would
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +42,26 @@ def requirement_faults(
         The faults, in the order of the policies.
     """
     by_name = {each.policy.name: each.policy for each in written}
-    faults = []
-    for each in written:
-        for n, name in enumerate(each.policy.requires or ()):
-            if said := _fault(each.policy, name, by_name, names):
-                faults.append(_error(each, n, *said))
-    return tuple(faults)
+    return tuple(fault for each in written for fault in faults_of(each, by_name, names))
+
+
+def faults_of(
+    written: WrittenPolicy, by_name: Mapping[str, Policy], names: Collection[str]
+) -> Iterator[PolicyError]:
+    """Find what one policy requires and cannot have.
+
+    Args:
+        written: The policy.
+        by_name: The valid policies of its folder; of its own name it is the one that counts.
+        names: As in `requirement_faults`.
+
+    Yields:
+        The faults, in the order of what it requires.
+    """
+    known = {**by_name, written.policy.name: written.policy}
+    for n, name in enumerate(written.policy.requires or ()):
+        if said := _fault(written.policy, name, known, names):
+            yield _error(written, n, *said)
 
 
 def _fault(

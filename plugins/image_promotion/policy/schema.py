@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_FILE = ROOT / "include" / "policies" / "policy.schema.json"
 REFERENCE_FILE = ROOT / "docs" / "policy-reference.md"
 
-_EXAMPLES_OF_CODES = {
+EXAMPLES_OF_CODES = {
     "A": "Sunday",
     "a": "Sun",
     "w": "0-6, Sunday is 0",
@@ -156,7 +156,7 @@ def reference_page() -> str:
         "| code | gives |",
         "|---|---|",
         "| `%n` | the source tag |",
-        *(f"| `%{code}` | {_EXAMPLES_OF_CODES[code]} |" for code in CODES),
+        *(f"| `%{code}` | {EXAMPLES_OF_CODES[code]} |" for code in CODES),
         "| `%{1}`, `%{name}` | what a group of a `matches` trigger matched |",
         "",
         (

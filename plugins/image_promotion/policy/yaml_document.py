@@ -58,7 +58,25 @@ def read_document(path: Path, kind: str = "a policy") -> YamlDocument:
     Raises:
         PolicyError: It cannot be read, is too large, is no UTF-8, or not the YAML of one mapping.
     """
-    text = _read_text(path)
+    return parse_document(_read_text(path), path, kind)
+
+
+def parse_document(text: str, path: Path, kind: str = "a policy") -> YamlDocument:
+    """Read the text of a YAML file, which need not be written yet.
+
+    Args:
+        text: The text.
+        path: The file that it is in, or would be in.
+        kind: What it should hold, in words.
+
+    Returns:
+        The document; its `faults` may hold keys that stand twice.
+
+    Raises:
+        PolicyError: It is too large, or not the YAML of one mapping.
+    """
+    if len(text.encode(errors="replace")) > MAX_FILE_BYTES:
+        raise _too_large(path)
     document = YamlDocument(path)
     loader = None
     try:
@@ -94,14 +112,16 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise PolicyError(f"cannot be read: {error.strerror}", file=path) from None
     if len(raw) > MAX_FILE_BYTES:
-        raise PolicyError(
-            "is too large to be a policy", file=path, allowed=f"{MAX_FILE_BYTES} bytes"
-        )
+        raise _too_large(path)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise PolicyError("is not UTF-8 text", file=path, line=line) from None
+
+
+def _too_large(path: Path) -> PolicyError:
+    return PolicyError("is too large to be a policy", file=path, allowed=f"{MAX_FILE_BYTES} bytes")
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str, path: Path) -> PolicyError:

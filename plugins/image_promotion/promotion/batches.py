@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from math import ceil
 
 from image_promotion.errors import PromotionError, Subject
 from image_promotion.ledger.database import in_batches
@@ -22,6 +23,9 @@ from image_promotion.registry.concurrency import ask_each
 log = logging.getLogger(__name__)
 
 IMAGES_AT_ONCE = 8
+
+LEAST_LINES = 4
+"""Among so many lines at least are batches divided, so that one worker does not do all."""
 
 STEPS_AT_ONCE = 50
 """How many promotions are read, and their steps written, in one transaction."""
@@ -45,16 +49,18 @@ def image_label(promotion: Promotion) -> str:
     return f"{promotion.source_repository}:{promotion.source_tag}"
 
 
-def divide(promotions: Sequence[Promotion], *, most: int) -> list[Batch]:
+def divide(promotions: Sequence[Promotion], *, most: int, per_line: int = 1) -> list[Batch]:
     """Divide promotions among lines of tasks: one image each, or batches of almost equal size.
 
     An image that gets several tags behind one connection is one, so that it is copied once. Images
-    for different connections are kept apart as far as the number of lines allows: behind a registry
-    that does not answer nobody else has to wait.
+    for different connections never share a line: behind a registry that does not answer nobody else
+    has to wait. Only where there are more connections than lines do they.
 
     Args:
         promotions: The promotions.
-        most: How many lines there may be.
+        most: How many lines there may be. Up to so many images have a line each.
+        per_line: How many images a line carries where there are more: fewer, so that there are
+            ``LEAST_LINES``, or more, so that there are not too many.
 
     Returns:
         The batches: by connection in the order in which the connections come, and within them in
@@ -64,20 +70,43 @@ def divide(promotions: Sequence[Promotion], *, most: int) -> list[Batch]:
     for promotion in promotions:
         images = by_connection.setdefault(promotion.target_connection, {})
         images.setdefault(f"{image_label(promotion)}@{promotion.digests}", []).append(promotion)
-    loads = [load for images in by_connection.values() for load in images.values()]
-    lines = min(most, len(loads))
-    bounds = [position * len(loads) // lines for position in range(lines + 1)] if lines else []
-    batches = []
-    for start, end in pairwise(bounds):
-        some = loads[start:end]
-        first = some[0][0]
-        label = image_label(first)
-        if len(by_connection) > 1:
-            label += f" -> {first.target_connection}"
-        if len(some) > 1:
-            label += f" and {len(some) - 1} more"
-        batches.append(Batch(tuple(promotion.id for load in some for promotion in load), label))
-    return batches
+    groups = [list(images.values()) for images in by_connection.values()]
+    if len(groups) > most:
+        groups = [[load for group in groups for load in group]]
+    size = _line_size([len(group) for group in groups], most=most, per_line=per_line)
+    names_connection = len(by_connection) > 1
+    return [
+        _batch(group[start:end], names_connection=names_connection)
+        for group in groups
+        for start, end in pairwise(_bounds(len(group), size))
+    ]
+
+
+def _line_size(counts: Sequence[int], *, most: int, per_line: int) -> int:
+    """Return how many images a line carries at most, so that groups of these sizes need `most`."""
+    if sum(counts) <= most:
+        return 1
+    shared = min(per_line, ceil(sum(counts) / LEAST_LINES))
+    size = max(shared, ceil(sum(counts) / most))
+    while sum(ceil(count / size) for count in counts) > most:
+        size += 1
+    return size
+
+
+def _bounds(count: int, size: int) -> list[int]:
+    """Return where lines of almost equal size, and of this size at most, begin and end."""
+    lines = ceil(count / size)
+    return [position * count // lines for position in range(lines + 1)] if lines else []
+
+
+def _batch(loads: Sequence[Sequence[Promotion]], *, names_connection: bool) -> Batch:
+    first = loads[0][0]
+    label = image_label(first)
+    if names_connection:
+        label += f" -> {first.target_connection}"
+    if len(loads) > 1:
+        label += f" and {len(loads) - 1} more"
+    return Batch(tuple(promotion.id for load in loads for promotion in load), label)
 
 
 class Stage(StrEnum):

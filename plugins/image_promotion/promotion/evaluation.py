@@ -23,6 +23,7 @@ from image_promotion.ledger.records import (
     Run,
     State,
 )
+from image_promotion.policy.evidence_sources import SourceName
 from image_promotion.policy.governance import Mode
 from image_promotion.policy.model import Policy
 from image_promotion.promotion.aiming import (
@@ -36,6 +37,7 @@ from image_promotion.promotion.aiming import (
 from image_promotion.promotion.decision import ImageDecision, ImageName
 from image_promotion.promotion.gates import ask_gates
 from image_promotion.promotion.judging import JudgedImages, judge_images
+from image_promotion.promotion.loose_ends import settle_uncertain
 from image_promotion.promotion.overriding import Override, overrides_of
 from image_promotion.registry.store import Store
 
@@ -54,6 +56,7 @@ async def evaluate(
     afresh: bool = False,
     keep_evidence: bool = False,
     overridden: Collection[ImageName] = (),
+    withheld: Collection[SourceName] = (),
 ) -> list[ImageDecision]:
     """Decide about images, writing nothing but the evidence that was gathered, if that is wanted.
 
@@ -68,6 +71,8 @@ async def evaluate(
         afresh: Whether evidence is gathered anew even if what is kept of earlier runs would do.
         keep_evidence: Whether what is gathered is kept in the ledger.
         overridden: The images that a person promotes whatever the triggers say.
+        withheld: The sources of evidence that are not asked, since somebody waits: what they would
+            say is not known then.
 
     Returns:
         One decision for each image, in the images' order.
@@ -87,6 +92,7 @@ async def evaluate(
         afresh=afresh,
         keep_evidence=keep_evidence,
         overridden=overridden,
+        withheld=withheld,
     )
     return judged.decisions
 
@@ -103,6 +109,7 @@ async def evaluate_with_evidence(
     afresh: bool = False,
     keep_evidence: bool = False,
     overridden: Collection[ImageName] = (),
+    withheld: Collection[SourceName] = (),
 ) -> JudgedImages:
     """Decide about images as `evaluate` does, and give the evidence too.
 
@@ -117,6 +124,7 @@ async def evaluate_with_evidence(
         afresh: See there.
         keep_evidence: See there.
         overridden: See there.
+        withheld: See there.
 
     Returns:
         One decision for each image, in the images' order, and what was found about those that the
@@ -135,6 +143,7 @@ async def evaluate_with_evidence(
         afresh=afresh,
         keep=keep_evidence,
         overridden=overridden,
+        withheld=withheld,
         gates_of=partial(ask_gates, policy, source=source, ledger=ledger, now=now),
     )
     aimed = await aim_at_targets(
@@ -275,6 +284,8 @@ async def evaluate_and_record(
         # What people rejected is asked about again when somebody wants it.
         rejected_too=decide_again or bool(only_tags),
     )
+    if policy.mode is Mode.PROMOTE:
+        await settle_uncertain(policy, target_of=target_of, ledger=ledger, run=run, now=now)
     ledger.finish_evaluation(run, at=now)
     return Evaluation(
         decisions=tuple(decisions),

@@ -24,8 +24,14 @@ from image_promotion.evidence.gathering import (
 from image_promotion.evidence.sources.files import FilesSource
 from image_promotion.evidence.sources.referrers import ReferrersSource
 from image_promotion.evidence.sources.registry import RegistrySource
-from image_promotion.evidence.sources.scanners import GRYPE, SYFT, TRIVY, ScannerSource, TakeSbom
-from image_promotion.evidence.sources.source import EvidenceSource, Image
+from image_promotion.evidence.sources.scanners import (
+    GRYPE,
+    SYFT,
+    TRIVY,
+    ScannerSource,
+    TakeSbom,
+)
+from image_promotion.evidence.sources.source import EvidenceSource, Image, WithheldSource
 from image_promotion.evidence.trust.signers import read_signers
 from image_promotion.evidence.weighing import Weights, weigh
 from image_promotion.ledger.ledger import Ledger
@@ -108,6 +114,7 @@ async def evidence_about(
     ledger: Ledger,
     now: datetime,
     afresh: bool = False,
+    withheld: Collection[SourceName] = (),
 ) -> GatheredEvidence:
     """Find the evidence about images, writing nothing.
 
@@ -118,6 +125,7 @@ async def evidence_about(
         ledger: Asked for what earlier runs have gathered.
         now: The present moment.
         afresh: Whether it is gathered anew even if what is kept would do.
+        withheld: The sources that are not asked, since somebody waits; dossiers say so.
 
     Returns:
         The evidence. An image that cannot be read, and a source that cannot be asked, leave a note
@@ -140,7 +148,9 @@ async def evidence_about(
     def take(repository: str, digest: Digest, sbom: bytes) -> None:
         sboms[repository, str(digest)] = sbom
 
-    sources = trusted_sources(policy, source, take_sbom=take if attaches_sboms(policy) else None)
+    sources = trusted_sources(
+        policy, source, take_sbom=take if attaches_sboms(policy) else None, withheld=withheld
+    )
     # Tags that point at one digest share what is found about it.
     tags: dict[ImageKey, list[str]] = {}
     for image in images:
@@ -210,7 +220,11 @@ def keep_evidence(
 
 
 def trusted_sources(
-    policy: Policy, source: Store, *, take_sbom: TakeSbom | None = None
+    policy: Policy,
+    source: Store,
+    *,
+    take_sbom: TakeSbom | None = None,
+    withheld: Collection[SourceName] = (),
 ) -> list[TrustedSource]:
     """Return the sources of a policy, in its order, each with whose word counts.
 
@@ -218,6 +232,7 @@ def trusted_sources(
         policy: The policy.
         source: The store the images are in.
         take_sbom: Takes the SBOMs that syft makes for others to read; None when nobody wants them.
+        withheld: Those that are not asked.
 
     Returns:
         The sources.
@@ -231,7 +246,10 @@ def trusted_sources(
     for each in settings.sources:
         required = settings.signers_for(each.name)
         names = None if required is None else frozenset(required)
-        trusted.append(TrustedSource(_source(each, source, take_sbom), Trusted(signers, names)))
+        found = (
+            WithheldSource(each.name) if each.name in withheld else _source(each, source, take_sbom)
+        )
+        trusted.append(TrustedSource(found, Trusted(signers, names)))
     return trusted
 
 

@@ -7,7 +7,7 @@ run, and else gathered.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,12 +24,18 @@ from image_promotion.evidence.weighing import Use, Weights, uses_of
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.lives import TagLife
 from image_promotion.ledger.records import HistoryEntry, Outcome, Reason, State
+from image_promotion.policy.evidence_sources import SourceName
 from image_promotion.policy.model import ExistingImages, Policy
 from image_promotion.promotion.aiming import StoreOf
 from image_promotion.promotion.decision import ImageDecision, ImageName, TargetTag
 from image_promotion.promotion.evaluation import evaluate_with_evidence
 from image_promotion.promotion.evidence import needs_evidence
-from image_promotion.promotion.planning import kept_promotions, stays
+from image_promotion.promotion.planning import (
+    PlannedImage,
+    kept_promotions,
+    rows_of,
+    stays,
+)
 from image_promotion.promotion.scanning import (
     FAULTS_OF_ONE_IMAGE,
     NO_IMAGE,
@@ -119,6 +125,7 @@ class Explanation:
             that came of it; perhaps about another digest. Empty when it holds nothing.
         targets: What is decided for each target tag, where it came to that.
         life: All that the ledger holds about the tag; None when the policy never saw it.
+        rows: What a plan says of it, one for each target tag.
     """
 
     policy: str
@@ -138,6 +145,7 @@ class Explanation:
     recorded: tuple[HistoryEntry, ...] = ()
     targets: tuple[ImageDecision, ...] = ()
     life: TagLife | None = None
+    rows: tuple[PlannedImage, ...] = ()
 
 
 async def explain(
@@ -149,6 +157,7 @@ async def explain(
     ledger: Ledger,
     now: datetime,
     afresh: bool = False,
+    withheld: Collection[SourceName] = (),
 ) -> Explanation:
     """Say what a policy decides about one tag now, writing nothing.
 
@@ -161,6 +170,8 @@ async def explain(
         ledger: The ledger; it is only read.
         now: The moment to decide as of.
         afresh: Whether evidence is gathered anew even if what is kept would do.
+        withheld: The sources of evidence that are not asked; unless those before them know enough,
+            the image waits.
 
     Returns:
         The explanation; of a tag that cannot be read, or is there no more, why.
@@ -176,7 +187,7 @@ async def explain(
         repository, name, digest = await _look_up(policy, tag, source)
     except NotFoundError as error:
         repository, name, digest = _remembered(policy, tag, ledger, error)
-    recorded = _recorded(policy, repository, name, ledger)
+    recorded = ledger.standings(policy.name, of=(repository, name))
     life = ledger.lives.of_tag(policy.name, repository, name)
     if isinstance(digest, PromotionError):
         return Explanation(
@@ -204,6 +215,7 @@ async def explain(
         earlier={image: kept_promotions(standing, policy)},
         now=now,
         afresh=afresh,
+        withheld=withheld,
     )
     (decision,) = judged.decisions
     found = judged.evidence
@@ -226,6 +238,7 @@ async def explain(
         recorded=recorded,
         targets=decision.parts,
         life=life,
+        rows=tuple(rows_of(policy, decision, standing)),
     )
 
 
@@ -309,16 +322,6 @@ async def _unknown_tag(
     )
 
 
-def _recorded(
-    policy: Policy, repository: str, tag: str, ledger: Ledger
-) -> tuple[HistoryEntry, ...]:
-    return tuple(
-        each
-        for each in ledger.standings(policy.name)
-        if (each.observation.repository, each.observation.tag) == (repository, tag)
-    )
-
-
 def _would_be(policy: Policy, image: ImageName, now: datetime) -> TargetTag | None:
     """Return the target tag of an image that does not get it."""
     try:
@@ -339,7 +342,7 @@ def _what_a_run_does(
             return "leaves it as it is, since it has been promoted"
         if decision.outcome is Outcome.REJECT:
             return ""
-        return "leaves it rejected, as it is recorded; with --decide-again it decides anew"
+        return "leaves it rejected, as it is recorded; asked to decide again, it decides anew"
     ignores = policy.existing_images is ExistingImages.IGNORE
     if not standing and ignores and not ledger.was_evaluated(version_of(policy)):
         return "ignores it as long as its tag is not named, since existing_images is ignore"

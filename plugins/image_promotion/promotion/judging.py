@@ -14,6 +14,7 @@ from types import MappingProxyType
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import Outcome
 from image_promotion.policy.criteria.verdict import Criterion, Finding, Verdict, foresee
+from image_promotion.policy.evidence_sources import SourceName
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import Policy
 from image_promotion.promotion.decision import ImageDecision, ImageName, as_reason
@@ -66,6 +67,7 @@ async def judge_images(
     known_as: Mapping[ImageName, str] = NO_OTHER_NAMES,
     overridden: Collection[ImageName] = (),
     gates_of: AskGates | None = None,
+    withheld: Collection[SourceName] = (),
 ) -> JudgedImages:
     """Decide about images by the triggers, and by what the policy says of their contents.
 
@@ -83,6 +85,7 @@ async def judge_images(
             triggers and gates say is found out all the same, and kept.
         gates_of: Says which images have to wait whatever their triggers say, asked about those that
             no cheap fact rules out, before evidence is looked for; None where nothing is asked.
+        withheld: The sources of evidence that are not asked.
 
     Returns:
         One decision for each image, in their order; those to promote have the digest that the
@@ -139,7 +142,7 @@ async def judge_images(
     # What reports say is forgotten once it has decided: that of all images fits into no memory.
     for batch in _batches(open_images):
         evidence = await evidence_about(
-            policy, batch, source=source, ledger=ledger, now=now, afresh=afresh
+            policy, batch, source=source, ledger=ledger, now=now, afresh=afresh, withheld=withheld
         )
         if keep:
             keep_evidence(policy, evidence, source=source, ledger=ledger)

@@ -23,6 +23,7 @@ from image_promotion.promotion.clock import Clock
 from image_promotion.promotion.copying import copy
 from image_promotion.promotion.evaluation import evaluate_and_record
 from image_promotion.promotion.journal import Journal
+from image_promotion.promotion.live_progress import LiveProgress
 from image_promotion.promotion.overriding import require_override
 from image_promotion.promotion.reporting import RunReport, report
 from image_promotion.promotion.retagging import retag
@@ -78,18 +79,21 @@ class Stages:
         Raises:
             PromotionError: Of the one that failed, or of all that failed; the others are done.
         """
+        journal = self._journal
 
         async def act(promotion: Promotion) -> object:
-            return await self.act(stage, promotion)
+            return await self.act(stage, promotion, live)
 
-        return await carry_out(stage, promotion_ids, act, journal=self._journal)
+        with LiveProgress(journal.ledger.progress, journal.run_key, journal.clock) as live:
+            return await carry_out(stage, promotion_ids, act, journal=journal)
 
-    async def act(self, stage: Stage, promotion: Promotion) -> object:
+    async def act(self, stage: Stage, promotion: Promotion, live: LiveProgress) -> object:
         """Take a promotion through a stage.
 
         Args:
             stage: The stage.
             promotion: The promotion.
+            live: Where it is noted how far a copy has come.
 
         Returns:
             What the stage says it did; its text goes to the log.
@@ -106,16 +110,18 @@ class Stages:
         match stage:
             case Stage.COPY:
                 self._require_approved(promotion)
-                return await copy(
-                    promotion,
-                    source=source,
-                    target=target,
-                    journal=self._journal,
-                    progress=self._progress_of(image_label(promotion)),
-                    memory=self._memories[stage],
-                    arrivals=self._arrivals,
-                    sboms=self._sboms,
-                )
+                told = self._progress_of(image_label(promotion))
+                with live.copying(promotion.id, told) as progress:
+                    return await copy(
+                        promotion,
+                        source=source,
+                        target=target,
+                        journal=self._journal,
+                        progress=progress,
+                        memory=self._memories[stage],
+                        arrivals=self._arrivals,
+                        sboms=self._sboms,
+                    )
             case Stage.RETAG:
                 return await retag(promotion, source=source, target=target, journal=self._journal)
             case Stage.VERIFY:

@@ -57,7 +57,7 @@ def count(rows: Sequence[PlannedImage]) -> PlanCounts:
     Returns:
         The counts; each row is in one of those from ``promote`` on, but for ``moved_tags``.
     """
-    numbers = Counter(_heading(row) for row in rows)
+    numbers = Counter(heading_of(row) for row in rows)
     return PlanCounts(
         tags=len({(row.repository, row.tag) for row in rows}),
         images=len({(row.repository, row.tag) for row in rows if row.is_new}),
@@ -102,7 +102,7 @@ def document(policy: str, found: Preview) -> list[str]:
         *summary(found),
     ]
     for heading, say in _SECTIONS.items():
-        under = [each for each in found.images if _heading(each.planned) == heading]
+        under = [each for each in found.images if heading_of(each.planned) == heading]
         if not under:
             continue
         lines += ["", f"## {heading}: {len(under)}", ""]
@@ -188,7 +188,15 @@ def tag_in_words(row: PlannedImage) -> str:
     return f"taken from {row.held_digest}" if row.moves_tag else "set already"
 
 
-def _heading(row: PlannedImage) -> str:
+def heading_of(row: PlannedImage) -> str:
+    """Say how one entry of a plan fares.
+
+    Args:
+        row: The entry.
+
+    Returns:
+        One of HEADINGS.
+    """
     if row.outcome is None:
         return _UNREADABLE
     if row.is_over_cap:
@@ -271,3 +279,6 @@ _SECTIONS: dict[str, Callable[[PreviewedImage], str]] = {
     _REJECT: _kept_back,
     _ARRIVED: _arrived,
 }
+
+HEADINGS = tuple(_SECTIONS)
+"""How entries of a plan can fare, in the order in which people read of them."""

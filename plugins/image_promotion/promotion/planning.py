@@ -14,6 +14,7 @@ from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import HistoryEntry, Outcome, Promotion, Reason, State
 from image_promotion.ledger.verdicts import Word
 from image_promotion.policy.criteria.verdict import Verdict
+from image_promotion.policy.evidence_sources import SourceName
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import ExistingImages, Policy
 from image_promotion.promotion.aiming import StoreOf, is_carried, target_key, target_keys
@@ -29,10 +30,11 @@ from image_promotion.promotion.overriding import is_override
 from image_promotion.promotion.scanning import (
     EXISTING_IMAGE_IGNORED,
     NO_IMAGE,
-    TagName,
+    Scan,
     scan,
     version_of,
 )
+from image_promotion.promotion.source_tags import TagName
 from image_promotion.registry.referrer_tags import is_attachment_tag
 from image_promotion.registry.store import Store
 
@@ -150,9 +152,59 @@ async def plan(
         overrules=only_tags if overrules else (),
         overruled=ledger.overridden_tags(policy.name),
     )
+    return await plan_for(
+        policy,
+        seen,
+        ledger.standings(policy.name),
+        source=source,
+        target_of=target_of,
+        ledger=ledger,
+        now=now,
+        only_tags=only_tags,
+        decide_again=decide_again,
+        overrules=overrules,
+    )
+
+
+async def plan_for(
+    policy: Policy,
+    seen: Scan,
+    standings: Sequence[HistoryEntry],
+    *,
+    source: Store,
+    target_of: StoreOf,
+    ledger: Ledger,
+    now: datetime,
+    only_tags: Collection[str] = (),
+    decide_again: bool = False,
+    overrules: bool = False,
+    withheld: Collection[SourceName] = (),
+) -> list[PlannedImage]:
+    """Say what a run would do with what a scan saw, writing nothing.
+
+    Args:
+        policy: As in `plan`, like all of which it says so.
+        seen: What the scan saw.
+        standings: How the tags stand in the ledger.
+        source: See there.
+        target_of: See there.
+        ledger: See there.
+        now: See there.
+        only_tags: See there.
+        decide_again: See there.
+        overrules: See there.
+        withheld: The sources of evidence that are not asked, as a run would; an image waits then
+            unless sources before them know enough.
+
+    Returns:
+        One entry for each tag that the scan looked at and target tag, by repository and tag.
+
+    Raises:
+        PromotionError: A registry or the ledger cannot be asked.
+    """
     is_asked = decide_again or bool(only_tags)
     standing: dict[ImageName, list[HistoryEntry]] = {}
-    for entry in ledger.standings(policy.name):
+    for entry in standings:
         seen_as = entry.observation
         image = ImageName(seen_as.repository, seen_as.tag, seen_as.digest)
         standing.setdefault(image, []).append(entry)
@@ -192,12 +244,13 @@ async def plan(
         now=now,
         afresh=decide_again,
         overridden=overridden,
+        withheld=withheld,
     )
     within = policy.limits.images_per_run
     for decision in decisions:
         if is_carried(policy, decision, earlier.get(decision.image, ())):
             within -= 1
-        for row in _decided(policy, decision, standing.get(decision.image, ())):
+        for row in rows_of(policy, decision, standing.get(decision.image, ())):
             rows.append(replace(row, is_over_cap=True) if row.is_new and within < 0 else row)
     rows = [
         _rejected_by_people(row, rejections[row.promotion.id])
@@ -325,10 +378,16 @@ def _recorded(image: ImageName, entry: HistoryEntry) -> PlannedImage:
     )
 
 
-def _decided(
+def rows_of(
     policy: Policy, decision: ImageDecision, entries: Sequence[HistoryEntry]
 ) -> Iterator[PlannedImage]:
-    """Yield a row for each target tag; for an image that gets none, for what it has got before."""
+    """Yield a row for each target tag; for an image that gets none, for what it has got before.
+
+    Args:
+        policy: The policy.
+        decision: What it decides about an image now.
+        entries: What it decided about the image before, with what came of that.
+    """
     before = [each.promotion for each in entries if each.promotion]
     if not decision.parts:
         for entry in entries:

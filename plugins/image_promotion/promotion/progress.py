@@ -41,9 +41,14 @@ class LogProgress:
         self._size_bytes = self._bytes_done = 0
 
     def planned(self, blobs: int, size_bytes: int) -> None:
-        """Note how much there is to copy: what the target does not have yet."""
-        self._blobs = blobs
-        self._size_bytes = size_bytes
+        """Note how much there is to copy: what the target does not have yet.
+
+        Args:
+            blobs: How many more blobs there are to copy.
+            size_bytes: How large they are together.
+        """
+        self._blobs += blobs
+        self._size_bytes += size_bytes
         self._log.info("%s: %d blobs to copy, %.1f MB", self._label, blobs, size_bytes / MEGABYTE)
 
     def advanced(self, size_bytes: int) -> None:

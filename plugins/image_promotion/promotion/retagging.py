@@ -13,7 +13,13 @@ from __future__ import annotations
 from enum import StrEnum
 from http import HTTPStatus
 
-from image_promotion.errors import RegistryError, Subject, TagConflictError
+from image_promotion.errors import (
+    ContentMismatchError,
+    PromotionError,
+    RegistryError,
+    Subject,
+    TagConflictError,
+)
 from image_promotion.ledger.records import Kind, Promotion, State
 from image_promotion.policy.places import ExistingTag
 from image_promotion.promotion.journal import Journal
@@ -93,23 +99,50 @@ async def retag(
                 advice="Find out who set it; then delete it, or let the policy skip or overwrite.",
             )
         journal.note_former(promotion, None if held is None else str(held.digest))
+    return note(RetagOutcome.SET, await _set(promotion, target, digest, held))
+
+
+async def _set(promotion: Promotion, target: Store, digest: Digest, held: Descriptor | None) -> str:
+    """Set the tag, and say what is to be known besides."""
     # The bytes come from the target itself: what is tagged is what has arrived there.
     manifest = await target.get_manifest(promotion.target_repository, digest)
     try:
         await target.put_manifest(promotion.target_repository, promotion.target_tag, manifest)
-    except RegistryError as error:
-        # The same bytes were taken by digest: it is the tag that is refused.
-        if held is None or error.status not in _REFUSALS or error.retryable:
-            raise
-        said = "; ".join((error.attempted, *error.details()))
-        raise TagConflictError(
-            f"the target registry does not let the tag be moved from {held.digest}: {said}",
-            held_digest=str(held.digest),
-            subject=_subject(promotion, target),
-            advice="Its tags are immutable there, or the account may not move them. Give images "
-            "tags of their own (target.tag), or have the registry's rule changed.",
-        ) from error
-    return note(RetagOutcome.SET, f", which held {held.digest}" if held else "")
+    except (RegistryError, ContentMismatchError) as error:
+        # What can be seen has to stand in the ledger, however it was answered.
+        if await _is_set(promotion, target, digest):
+            return f", although the registry said: {error}"
+        if held is not None and _is_refusal(error):
+            raise _immutable(promotion, target, held, error) from error
+        raise
+    return f", which held {held.digest}" if held else ""
+
+
+def _is_refusal(error: PromotionError) -> bool:
+    """Say whether it is the tag that is refused: the same bytes were taken by digest."""
+    return isinstance(error, RegistryError) and error.status in _REFUSALS and not error.retryable
+
+
+def _immutable(
+    promotion: Promotion, target: Store, held: Descriptor, error: PromotionError
+) -> TagConflictError:
+    said = "; ".join((error.attempted, *error.details()))
+    return TagConflictError(
+        f"the target registry does not let the tag be moved from {held.digest}: {said}",
+        held_digest=str(held.digest),
+        subject=_subject(promotion, target),
+        advice="Its tags are immutable there, or the account may not move them. Give images "
+        "tags of their own (target.tag), or have the registry's rule changed.",
+    )
+
+
+async def _is_set(promotion: Promotion, target: Store, digest: Digest) -> bool:
+    """Say whether a tag is set although setting it failed; False where that cannot be seen."""
+    try:
+        held = await target.resolve(promotion.target_repository, promotion.target_tag)
+    except PromotionError:
+        return False
+    return held is not None and held.digest == digest
 
 
 def _overtaken(

@@ -9,8 +9,8 @@ at any time.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from image_promotion.errors import (
@@ -36,12 +36,21 @@ from image_promotion.ledger.records import (
 from image_promotion.policy.criteria.verdict import Verdict
 from image_promotion.policy.facts import ImageFacts
 from image_promotion.policy.model import ExistingImages, Policy
+from image_promotion.promotion.source_tags import (
+    SourceTags,
+    TagName,
+    list_source_tags,
+    tell_apart,
+)
 from image_promotion.registry.concurrency import ask_each
-from image_promotion.registry.products.catalogue import INTERFACE_FAULTS, HasCatalogue
+from image_promotion.registry.products.catalogue import HasCatalogue
 from image_promotion.registry.referrer_tags import is_attachment_tag
 from image_promotion.registry.store import Store
 
 HEADS_AT_ONCE = 16
+
+REJECTED_KEPT = 20
+"""So many of the tags that a run rejects by name are named to people; the others are counted."""
 
 # What one image can do wrong without saying anything about the next one. Everything else (no
 # answer, no access, a rate limit that outlasts the retries) would meet the next image too.
@@ -71,21 +80,6 @@ NO_IMAGE = Reason(
 
 
 @dataclass(frozen=True, slots=True)
-class TagName:
-    """A tag of a source repository, before more is known of it than a listing says.
-
-    Attributes:
-        repository: The repository.
-        tag: The tag.
-        digest: What it points at, where the listing says so.
-    """
-
-    repository: str
-    tag: str
-    digest: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ScanProblem:
     """One image that could not be looked at, and why; the others go on."""
 
@@ -104,28 +98,35 @@ class Scan:
     Attributes:
         complete_repositories: The repositories whose tags were listed to the end.
         sightings: The tags that may matter, each with the digest it points at.
-        rejected: The tags that the policy rejects by their name alone.
+        rejected: The tags that the policy rejects by their name alone, or the first of them.
+        rejected_count: How many those are.
+        attachment_count: How many of these name what is attached to an image.
         problems: The tags that could not be looked at.
         notes: What else people may want to know, such as how many pulls the registry still allows.
+        not_looked_up: How many more may matter, and were not asked about.
     """
 
     complete_repositories: tuple[str, ...]
     sightings: tuple[Sighting, ...]
     rejected: tuple[TagName, ...]
+    rejected_count: int
+    attachment_count: int
     problems: tuple[ScanProblem, ...]
     notes: tuple[str, ...] = ()
+    not_looked_up: int = 0
 
     @property
     def tags_seen(self) -> int:
         """Return how many tags the source has, as far as the scan looked."""
-        return len(self.sightings) + len(self.rejected) + len(self.problems)
+        looked_at = len(self.sightings) + self.rejected_count + len(self.problems)
+        return looked_at + self.not_looked_up
 
     def __str__(self) -> str:
-        attachments = sum(is_attachment_tag(each.tag) for each in self.rejected)
+        attachments = self.attachment_count
         of_them = f" ({attachments} of attachments)" if attachments else ""
         said = (
             f"{'1 tag' if self.tags_seen == 1 else f'{self.tags_seen} tags'} seen, "
-            f"{len(self.rejected)} rejected by name{of_them}, "
+            f"{self.rejected_count} rejected by name{of_them}, "
             f"{len(self.sightings)} looked up"
         )
         if self.problems:
@@ -148,6 +149,9 @@ async def scan(
     only_tags: Collection[str] = (),
     overrules: Collection[str] = (),
     overruled: Collection[tuple[str, str]] = (),
+    at_most: int | None = None,
+    known: Collection[tuple[str, str]] = (),
+    keep_rejected: int | None = None,
 ) -> Scan:
     """Look at the source as the policy sees it, writing nothing.
 
@@ -158,6 +162,9 @@ async def scan(
         only_tags: Look at these tags alone, without listing; empty for all.
         overrules: The tags that a person promotes whatever the triggers say, also of names.
         overruled: The repositories and tags of which somebody said so in an earlier run.
+        at_most: Of how many tags at most it is asked what they point at; None for all, as runs do.
+        known: The repositories and tags that come last where these are not all.
+        keep_rejected: How many of the tags rejected by name are kept by name; None for all.
 
     Returns:
         What was seen.
@@ -167,30 +174,25 @@ async def scan(
         RegistryError: The source cannot be listed.
     """
     repositories = await source_repositories(policy, source)
-    notes: list[str] = []
+
+    def is_out(name: TagName) -> bool:
+        # What is attached to an image is none, whoever wants it.
+        if name.tag in overrules or (name.repository, name.tag) in overruled:
+            return is_attachment_tag(name.tag)
+        return is_rejected_by_name(policy, name.tag, now)
+
+    notes: tuple[str, ...] = ()
     if only_tags:
         names = [TagName(repository, tag) for repository in repositories for tag in only_tags]
+        tags = await _there(source, tell_apart(names, is_out, keep=None))
     else:
-        names = [
-            name
-            for repository in repositories
-            for name in await _list_tags(source, repository, notes)
-        ]
-    # Registries list in an order of their own; this is the one that people find a tag in.
-    names.sort(key=lambda each: (each.repository, each.tag))
-    rejected: list[TagName] = []
-    wanted: list[TagName] = []
-    for name in names:
-        overrides = name.tag in overrules or (name.repository, name.tag) in overruled
-        # What is attached to an image is none, whoever wants it.
-        is_out = (
-            is_attachment_tag(name.tag) if overrides else is_rejected_by_name(policy, name.tag, now)
-        )
-        (rejected if is_out else wanted).append(name)
-    if only_tags:
-        # A name that was typed is not known to be there, and must not pass for a rejected one.
-        there = await ask_each(_is_there(source), rejected, at_once=HEADS_AT_ONCE)
-        rejected = [name for name, is_there in zip(rejected, there, strict=True) if is_there]
+        tags, notes = await list_source_tags(source, repositories, is_out, keep=keep_rejected)
+    wanted = list(tags.wanted)
+    not_looked_up = 0
+    if at_most is not None and len(wanted) > at_most:
+        not_looked_up = len(wanted) - at_most
+        wanted.sort(key=lambda each: (each.repository, each.tag) in known)
+        del wanted[at_most:]
 
     async def look_up(name: TagName) -> Sighting | ScanProblem | None:
         if name.digest is not None:
@@ -212,31 +214,19 @@ async def scan(
             only_tags,
             known={each.tag for each in sightings}
             | {each.tag for each in problems}
-            | {each.tag for each in rejected},
+            | {each.tag for each in tags.rejected},
             subject=Subject(registry=source.name, repository=policy.source.repository),
         )
     return Scan(
         complete_repositories=() if only_tags else tuple(repositories),
         sightings=sightings,
-        rejected=tuple(rejected),
+        rejected=tags.rejected,
+        rejected_count=tags.rejected_count,
+        attachment_count=tags.attachment_count,
         problems=problems,
         notes=(*notes, *await _allowances(source, wanted)),
+        not_looked_up=not_looked_up,
     )
-
-
-async def _list_tags(source: Store, repository: str, notes: list[str]) -> list[TagName]:
-    """List a repository by the registry's own interface, with digests, where it has one."""
-    if isinstance(source, HasCatalogue):
-        try:
-            return [
-                TagName(repository, record.tag, str(record.digest) if record.digest else None)
-                async for record in source.catalogue.list_tags(repository)
-            ]
-        except INTERFACE_FAULTS as fault:
-            notes.append(
-                f"listed without digests, since the product's own interface failed: {fault}"
-            )
-    return [TagName(repository, tag) async for tag in source.list_tags(repository)]
 
 
 async def _allowances(source: Store, wanted: Sequence[TagName]) -> tuple[str, ...]:
@@ -249,16 +239,19 @@ async def _allowances(source: Store, wanted: Sequence[TagName]) -> tuple[str, ..
         return ()
 
 
-def _is_there(source: Store) -> Callable[[TagName], Awaitable[bool]]:
-    """Return what tells whether a tag exists; one that cannot be read does."""
+async def _there(source: Store, named: SourceTags) -> SourceTags:
+    """Leave out rejected tags that do not exist: a name that was typed must not pass for one."""
 
-    async def ask(name: TagName) -> bool:
+    async def is_there(name: TagName) -> bool:
         try:
             return await source.resolve(name.repository, name.tag) is not None
         except FAULTS_OF_ONE_IMAGE:
             return True
 
-    return ask
+    found = await ask_each(is_there, named.rejected, at_once=HEADS_AT_ONCE)
+    kept = [name for name, is_there in zip(named.rejected, found, strict=True) if is_there]
+    rejected = tell_apart(kept, lambda _: True, keep=None)
+    return replace(rejected, wanted=named.wanted)
 
 
 async def source_repositories(policy: Policy, source: Store) -> Sequence[str]:
@@ -343,13 +336,14 @@ async def scan_and_record(
         only_tags=() if ignores_existing else only_tags,
         overrules=overrules,
         overruled=ledger.overridden_tags(policy.name),
+        keep_rejected=REJECTED_KEPT,
     )
     observations = ledger.observe(
         run,
         seen.sightings,
         complete_repositories=seen.complete_repositories,
         tags_seen=seen.tags_seen,
-        tags_rejected_by_name=len(seen.rejected),
+        tags_rejected_by_name=seen.rejected_count,
         at=now,
     )
     if ignores_existing:
