@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -50,11 +51,25 @@ _REPEATABLE = frozenset({"GET", "PATCH", "PUT", "DELETE"})
 # IMAGE_PROMOTION_* of whoever starts this, and proxies that do not know our loopback.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "TZ")
 
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program of Airflow's.
+
+    Attributes:
+        arguments: The arguments of the command ``airflow``.
+        environment: Variables that it alone gets.
+    """
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
 _PROGRAMS = {
-    "api-server": ("api-server",),
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "dag-processor": ("dag-processor",),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
+    "api-server": Program(("api-server",)),
+    "scheduler": Program(("scheduler", "--skip-serve-logs")),
+    "dag-processor": Program(("dag-processor",)),
+    "triggerer": Program(("triggerer", "--skip-serve-logs")),
 }
 
 
@@ -109,6 +124,7 @@ class AirflowProcess:
         more_users: Mapping[str, str] | None = None,
         port: int | None = None,
         triggerer: bool = False,
+        workers: Mapping[str, Program] | None = None,
         say: Say | None = None,
     ) -> Self:
         """Start Airflow and wait until it is healthy and has read the policies.
@@ -126,6 +142,7 @@ class AirflowProcess:
                 ``admin``; they have the password of the first.
             port: The port of its server on 127.0.0.1; a free one by default.
             triggerer: Whether it gets a triggerer, which deferred tasks and asset watchers need.
+            workers: Further programs of Airflow's, by what they are called here.
             say: Takes progress, a line each.
 
         Returns:
@@ -145,7 +162,14 @@ class AirflowProcess:
             variables = airflow._variables(project, policies, secret) | dict(environment or {})
             variables |= airflow._add_users(more_users or {})
             try:
-                airflow._run_until_ready(variables, triggerer=triggerer, say=say or _say_nothing)
+                programs = {
+                    name: program
+                    for name, program in _PROGRAMS.items()
+                    if triggerer or name != "triggerer"
+                }
+                airflow._run_until_ready(
+                    variables, {**programs, **(workers or {})}, say=say or _say_nothing
+                )
                 airflow._set_connections(connections or {})
                 airflow._wait_for_policies(policies, say or _say_nothing)
             except AirflowUnavailableError:
@@ -228,12 +252,31 @@ class AirflowProcess:
             AirflowRequestError: The status is 400 or above.
             httpx.HTTPError: There is no answer.
         """
-        header = {"Authorization": f"Bearer {self._token(user)}"}
+        header = {"Authorization": f"Bearer {self.token(user)}"}
         response = self._client.request(method, path, json=json, headers=header)
         if response.is_error:
             raise AirflowRequestError(response)
         answer: dict[str, Any] = response.json() if response.content else {}
         return answer
+
+    def token(self, user: str) -> str:
+        """Let a user sign in.
+
+        Args:
+            user: The user's name.
+
+        Returns:
+            Their token: for the header ``Authorization``, or for the cookie of Airflow's pages.
+
+        Raises:
+            AirflowRequestError: There is no such user.
+            httpx.HTTPError: There is no answer.
+        """
+        response = self._send("POST", "/auth/token", {"username": user, "password": self.password})
+        if response.is_error:
+            raise AirflowRequestError(response)
+        token: str = response.json()["access_token"]
+        return token
 
     def log_tail(self, program: str) -> str:
         """Give the last lines of a program's log.
@@ -313,33 +356,34 @@ class AirflowProcess:
         listed = ",".join(f"{name}:{role}" for name, role in roles.items())
         return {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": listed}
 
-    def _run_until_ready(self, variables: Mapping[str, str], *, triggerer: bool, say: Say) -> None:
+    def _run_until_ready(
+        self, variables: Mapping[str, str], programs: Mapping[str, Program], *, say: Say
+    ) -> None:
         say("preparing Airflow's database")
-        self._launch("migrate", ("db", "migrate"), variables)
+        self._launch("migrate", Program(("db", "migrate")), variables)
         migration = self._programs.pop("migrate")
         self._poll(lambda: not migration.running, "its database is not ready", watch=False)
         migration.end()
         if migration.exit_status != 0:
             raise self._unavailable("its database cannot be prepared", "migrate")
-        names = [name for name in _PROGRAMS if triggerer or name != "triggerer"]
-        say(f"starting Airflow's {', '.join(names)}")
-        for name in names:
-            self._launch(name, _PROGRAMS[name], variables)
+        say(f"starting Airflow's {', '.join(programs)}")
+        for name, program in programs.items():
+            self._launch(name, program, variables)
         self._poll(self._answers, "its server does not answer", program="api-server")
         self._sign_in()
         say(f"Airflow answers at {self.url}")
         wanted = ["metadatabase", "scheduler", "dag_processor"]
-        if triggerer:
+        if "triggerer" in programs:
             wanted.append("triggerer")
         self._poll(lambda: self._is_healthy(wanted), "it does not become healthy")
         say("Airflow is healthy")
 
-    def _launch(self, name: str, arguments: tuple[str, ...], variables: Mapping[str, str]) -> None:
+    def _launch(self, name: str, program: Program, variables: Mapping[str, str]) -> None:
         self._programs[name] = LeashedProcess.start(
-            [sys.executable, "-m", "airflow", *arguments],
+            [sys.executable, "-m", "airflow", *program.arguments],
             log=self._log(name),
             folder=self.home,
-            environment=variables,
+            environment={**variables, **program.environment},
         )
 
     def _log(self, name: str) -> Path:
@@ -351,14 +395,7 @@ class AirflowProcess:
         return self._client.request(method, path, json=json)
 
     def _sign_in(self) -> None:
-        self._client.headers["Authorization"] = f"Bearer {self._token(self.username)}"
-
-    def _token(self, user: str) -> str:
-        response = self._send("POST", "/auth/token", {"username": user, "password": self.password})
-        if response.is_error:
-            raise AirflowRequestError(response)
-        token: str = response.json()["access_token"]
-        return token
+        self._client.headers["Authorization"] = f"Bearer {self.token(self.username)}"
 
     def _answers(self) -> bool:
         # The version page needs no token; its status alone would not tell Airflow from a stranger

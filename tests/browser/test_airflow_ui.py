@@ -6,21 +6,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.support.airflow_pages import launch, open_run, sign_in
+from tests.support.airflow_pages import open_run
 from tests.support.airflow_server import USER, WEBSITE, FinishedRun, RunningAirflow
-
-
-@pytest.fixture(scope="module")
-def signed_in(airflow: RunningAirflow) -> Iterator[BrowserContext]:
-    """The browser of somebody who has signed in."""
-    with sync_playwright() as playwright:
-        chromium = launch(playwright)
-        context = chromium.new_context(viewport={"width": 1500, "height": 960})
-        sign_in(context.new_page(), airflow.process)
-        yield context
-        chromium.close()
 
 
 @pytest.fixture

@@ -9,24 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, FrameLocator, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 
-from tests.support.airflow_pages import launch, sign_in
-from tests.support.airflow_server import WEBSITE, FinishedRun, RunningAirflow
+from tests.support.airflow_server import NEVER_RUN, WEBSITE, FinishedRun, RunningAirflow
 
 PICTURES_VARIABLE = "PICTURES_FOLDER"
 """The folder that gets the pictures of the pages; without it they go with the test."""
-
-
-@pytest.fixture(scope="module")
-def signed_in(airflow: RunningAirflow) -> Iterator[BrowserContext]:
-    """The browser of somebody who has signed in."""
-    with sync_playwright() as playwright:
-        chromium = launch(playwright)
-        context = chromium.new_context(viewport={"width": 1500, "height": 960})
-        sign_in(context.new_page(), airflow.process)
-        yield context
-        chromium.close()
 
 
 @pytest.fixture
@@ -89,6 +77,9 @@ def test_an_image_is_followed_from_the_picture_to_the_log_of_its_verify_task(
     frame.get_by_role("link", name=re.compile(f"^{WEBSITE}: verified")).click()
     expect(frame.get_by_role("heading", name=WEBSITE)).to_be_visible()
     _picture(page, pictures / "policy")
+    frame.get_by_role("button", name="Connect").click()
+    expect(frame.get_by_text("Connected.", exact=True)).to_be_visible()
+    _picture(page, pictures / "connect")
     frame.get_by_role("link", name="All of them").click()
     expect(frame.get_by_role("heading", name="History")).to_be_visible()
     _picture(page, pictures / "history")
@@ -108,6 +99,29 @@ def test_an_image_is_followed_from_the_picture_to_the_log_of_its_verify_task(
     expect(page.get_by_text("dev/website:1.4-stable").first).to_be_visible()
     assert f"/dags/{WEBSITE}/runs/" in page.url
     assert website_run.state == "success"
+
+
+def test_the_pages_that_answer_are_pictured_too(
+    page: Page, airflow: RunningAirflow, website_run: FinishedRun, pictures: Path
+) -> None:
+    assert website_run.state == "success"
+    page.goto(airflow.process.url)
+    page.get_by_role("link", name="Promotions").first.click()
+    frame = _frame(page)
+
+    frame.get_by_role("link", name="New policy").first.click()
+    frame.get_by_label("Name", exact=True).fill("website-to-production")
+    frame.get_by_role("group", name="Source").get_by_label("Connection").fill("dev_registry")
+    expect(frame.locator("#yaml")).to_contain_text("connection: dev_registry")
+    _picture(page, pictures / "new")
+
+    frame.get_by_role("link", name="Overview").first.click()
+    frame.get_by_role("link", name=re.compile(f"^{NEVER_RUN}: ")).click()
+    frame.get_by_role("button", name="Try a tag").click()
+    frame.get_by_label("Tag", exact=True).fill("1.4-stable")
+    frame.get_by_role("button", name="Try", exact=True).click()
+    expect(frame.get_by_text("A run would promote it now.")).to_be_visible()
+    _picture(page, pictures / "try")
 
 
 def test_a_policys_dag_and_its_run_have_tabs(

@@ -12,13 +12,15 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from sandbox.airflow_process import AirflowProcess
 from tests.support.airflow_server import WEBSITE, start
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-_TIMEOUT_MS = 120_000
+
+TIMEOUT_MS = 120_000
+"""Airflow's pages take their time on a busy machine."""
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -30,13 +32,32 @@ def launch(playwright: Playwright) -> Browser:
 
 def sign_in(page: Page, airflow: AirflowProcess) -> None:
     """Sign in as Airflow's only user, by its form."""
-    page.context.set_default_timeout(_TIMEOUT_MS)
-    expect.set_options(timeout=_TIMEOUT_MS)
+    page.context.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     page.goto(airflow.url)
     page.fill("input[name=username]", airflow.username)
     page.fill("input[name=password]", airflow.password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("Welcome")).to_be_visible()
+
+
+def context_of(browser: Browser, airflow: AirflowProcess, user: str) -> BrowserContext:
+    """Give the browser of a user who has signed in before.
+
+    Args:
+        browser: The browser.
+        airflow: The Airflow.
+        user: The user's name.
+
+    Returns:
+        The context.
+    """
+    context = browser.new_context(viewport={"width": 1500, "height": 960})
+    context.add_cookies(
+        [{"name": "_token", "value": airflow.token(user), "url": airflow.url, "httpOnly": True}]
+    )
+    context.set_default_timeout(TIMEOUT_MS)
+    return context
 
 
 def open_run(page: Page, airflow: AirflowProcess, dag_id: str, run_id: str) -> None:

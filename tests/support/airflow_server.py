@@ -26,8 +26,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 WEBSITE = "website-stable-to-qa"
 
+NEVER_RUN, WAITS = "website-never-run", "website-needs-a-report"
+"""Two more policies of the website, which nobody lets run; what they decide can be tried."""
+
 USER, PASSWORD = "promoter", "canary-5ecret-Pa55phrase"
 """Who may enter the QA registry. Wherever the password is found, somebody has leaked it."""
+
+VIEWER = "vera"
+"""Who may see everything, and change nothing."""
 
 _FINISHED = ("success", "failed")
 _DEADLINE_S = 300.0
@@ -77,7 +83,11 @@ class RunningAirflow:
     def add_policy(self, name: str, document: Mapping[str, object]) -> None:
         """Write a policy's file, and wait until Airflow has its DAG."""
         (self.policies / f"{name}.yaml").write_text(yaml.safe_dump(document))
-        # Else the DAG files are read again after half a minute.
+        self.read_policy(name)
+
+    def read_policy(self, name: str) -> None:
+        """Have the DAG files read again, and wait until there is the DAG of a policy."""
+        # Else they are read again after half a minute.
         token = self.get(f"/api/v2/dags/{WEBSITE}")["file_token"]
         self.process.request("PUT", f"/api/v2/parseDagFile/{token}")
 
@@ -87,9 +97,9 @@ class RunningAirflow:
 
         wait_for(found, f"reading the policy {name}")
 
-    def add_connection(self, connection_id: str, url: str) -> None:
-        """Make a connection to a registry that lets anybody in."""
-        fields = registry_connection(url)
+    def add_connection(self, connection_id: str, url: str, **more: object) -> None:
+        """Make a connection to a registry, which lets anybody in unless the fields say who asks."""
+        fields = registry_connection(url, **more)
         body = {"connection_id": connection_id, **fields}
         self.process.request("POST", "/api/v2/connections", body)
 
@@ -240,11 +250,12 @@ class FinishedRun:
 
 
 @contextmanager
-def start(folder: Path) -> Iterator[RunningAirflow]:
+def start(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[RunningAirflow]:
     """Start an Airflow, two registries, good and broken policies; end them with the context.
 
     Args:
         folder: Where all of them keep what they keep.
+        environment: Further variables for Airflow.
 
     Yields:
         The Airflow.
@@ -262,7 +273,8 @@ def start(folder: Path) -> Iterator[RunningAirflow]:
             folder / "home",
             project=PROJECT,
             policies=policies,
-            more_users={"alice": "user", "bob": "user", "mallory": "user"},
+            environment={"IMAGE_PROMOTION_PAGE_MAY_SAVE": "yes", **(environment or {})},
+            more_users={"alice": "user", "bob": "user", "mallory": "user", VIEWER: "viewer"},
             connections={
                 "dev_registry": registry_connection(dev.url, port=dev.port),
                 "qa_registry": registry_connection(
@@ -338,6 +350,18 @@ def _policy_files() -> Mapping[str, str]:
     files = {
         f"{name}.yaml": _POLICY.format(name=name, description=description, repository=repository)
         for name, (description, repository) in good.items()
+    }
+    never_run = {
+        NEVER_RUN: _POLICY,
+        WAITS: _POLICY.replace(
+            "  - tag: {{ends_with: -stable}}", "  - license: {{is_one_of: [MIT]}}"
+        ),
+    }
+    files |= {
+        f"{name}.yaml": text.replace("qa/", "qa/never-").format(
+            name=name, description="Is tried and never run.", repository="website"
+        )
+        for name, text in never_run.items()
     }
     return files | _BROKEN
 

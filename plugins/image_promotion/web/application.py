@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from image_promotion.web.asset_events import AirflowAssets
 from image_promotion.web.connections import usable_endpoint
 from image_promotion.web.pages.page_sources import Site
+from image_promotion.web.pages.preparing import prepare
 from image_promotion.web.pages.routes import add_pages
 from image_promotion.web.webhooks import webhook_routes
 
@@ -22,5 +23,7 @@ def application() -> FastAPI:
     """
     app = FastAPI(title="Image promotion", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(webhook_routes(AirflowAssets(), usable_endpoint))
-    add_pages(app, Site())
+    site = Site()
+    add_pages(app, site)
+    prepare(site)
     return app

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from image_promotion.ledger.records import Kind, Outcome, State
+from image_promotion.ledger.records import Kind, State
 
 
 class Answer(BaseModel):
@@ -134,6 +135,38 @@ class Example(Answer):
     problem: str = ""
 
 
+class ConnectionState(Answer):
+    """How a connection stands, as far as Airflow alone can say; its registry was not asked."""
+
+    connection: str
+    usable: bool | None = Field(description="Null where Airflow has not said so yet.")
+    registry_type: str | None
+    address: str | None = Field(description="Host and port, or a folder.")
+    problem: str
+
+
+class GitState(StrEnum):
+    """What Git knows of a policy's file."""
+
+    NONE = "none"
+    UNCOMMITTED = "uncommitted"
+    UNREADABLE = "unreadable"
+    COMMITTED = "committed"
+    CHANGED = "changed"
+
+
+class Revision(Answer):
+    """The last commit that changed a policy's file, where it lies in a Git repository."""
+
+    state: GitState = Field(
+        description="none: in no repository; uncommitted: not yet part of it; unreadable: Git does "
+        "not read the repository; changed: the file is not as it was committed."
+    )
+    commit: str | None = None
+    at: datetime | None = None
+    author: str | None = None
+
+
 class PolicyDetail(PolicySummary):
     """A policy, all of it."""
 
@@ -142,6 +175,8 @@ class PolicyDetail(PolicySummary):
     examples: tuple[Example, ...]
     file: str = Field(description="Its file; empty where the server has none and the ledger does.")
     text: str = Field(description="The policy as YAML.")
+    revision: Revision
+    connections: tuple[ConnectionState, ...]
 
 
 class Reason(Answer):
@@ -157,73 +192,30 @@ class Reason(Answer):
     parts: tuple[Reason, ...]
 
 
-class Step(Answer):
-    """A step of a promotion."""
+class RunningCopy(Answer):
+    """A copy that runs now, as it was noted last."""
 
-    from_state: State | None
-    to_state: State
-    at: datetime
-    detail: str
-    run: str
-    task_path: str | None = Field(description="Where Airflow's page shows the task and its log.")
-
-
-class Passage(Answer):
-    """A promotion, step by step."""
-
-    promotion: Promotion
-    steps: tuple[Step, ...]
-
-
-class Sight(Answer):
-    """What one policy decided about the image under one tag, and what came of it."""
-
+    promotion_id: int
     policy: str
-    repository: str
-    tag: str
+    source: Place
+    target: Place
     digest: str
-    first_seen_at: datetime
-    last_seen_at: datetime
-    is_present: bool
-    outcome: Outcome | None
-    decided_at: datetime | None
-    asked_at: datetime | None
-    times_asked: int
-    wait_until: datetime | None
-    asked_until: datetime | None = Field(description="Until when people are asked to approve.")
-    overridden_by: str | None
-    override_reason: str | None
-    reasons: tuple[Reason, ...]
-    run: str
-    run_path: str | None
-    passages: tuple[Passage, ...]
+    run: str = Field(description="The run that copies: the DAG's id, a slash, the run's id.")
+    task_path: str | None = Field(description="Where Airflow's page shows the task and its log.")
+    began_at: datetime
+    at: datetime = Field(description="When this was noted.")
+    blobs: int = Field(description="How many there are to send.")
+    blobs_done: int
+    size_bytes: int = Field(description="How large they are together.")
+    bytes_done: int
+    bytes_per_second: float | None
+    seconds_left: float | None = Field(description="At this rate; null where nobody knows.")
 
 
-class EvidenceSummary(Answer):
-    """What the kept evidence says about the image, or about that of one of its platforms."""
+class Running(Answer):
+    """The copies that run now, those that began first first."""
 
-    policies: tuple[str, ...] = Field(description="The policies that go by it.")
-    repository: str
-    platform: str
-    gathered_at: datetime
-    components: int | None
-    components_source: str
-    vulnerabilities: dict[str, int] | None = Field(
-        description="By critical, major, minor and other; null where nothing is known."
-    )
-    vulnerabilities_source: str
-    licenses: dict[str, int]
-    signed_by: tuple[str, ...]
-    notes: tuple[str, ...] = Field(description="Why something is not known.")
-
-
-class Image(Answer):
-    """One image: where it is, and why."""
-
-    digest: str
-    digests: tuple[str, ...]
-    sights: tuple[Sight, ...]
-    evidence: tuple[EvidenceSummary, ...]
+    copies: tuple[RunningCopy, ...]
 
 
 class Problem(Answer):

@@ -1,4 +1,4 @@
-"""The API's addresses; each asks Airflow who is there, and all of them only read."""
+"""The API's addresses; each asks Airflow who is there."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 from starlette import status
 
 from image_promotion.ledger.chronicle import MAX_PAGE, Filter
 from image_promotion.ledger.records import State
-from image_promotion.web.api import models
+from image_promotion.web.api import image_models, models
+from image_promotion.web.api.acting import acting_routes
+from image_promotion.web.api.trying import trying_routes
+from image_promotion.web.form.api_routes import form_api_routes
 from image_promotion.web.pages import history
 from image_promotion.web.pages.access import Readable, readable_dags
+from image_promotion.web.pages.choosing import Choice, Show, Sort
 from image_promotion.web.pages.image import image
 from image_promotion.web.pages.overview import detail, overview
 from image_promotion.web.pages.page_sources import Site
+from image_promotion.web.pages.running import running
 from image_promotion.web.pages.table_export import as_csv
 
 API = "/api"
@@ -27,8 +33,18 @@ API = "/api"
 MAX_TEXT = 512
 """Names and digests are shorter."""
 
+MAX_MAP_INDEX = 999_999
+
 _Text = Annotated[str, Query(max_length=MAX_TEXT)]
 _ANSWERS: dict[int | str, dict[str, Any]] = {
+    status.HTTP_400_BAD_REQUEST: {
+        "model": models.Problem,
+        "description": "There is a body, and it is no text.",
+    },
+    status.HTTP_413_CONTENT_TOO_LARGE: {
+        "model": models.Problem,
+        "description": "There is a body, and it is too large.",
+    },
     status.HTTP_401_UNAUTHORIZED: {"model": models.Problem, "description": "Nobody signed in."},
     status.HTTP_403_FORBIDDEN: {"model": models.Problem, "description": "The token is no good."},
     status.HTTP_503_SERVICE_UNAVAILABLE: {
@@ -51,18 +67,32 @@ class Question(BaseModel):
     repository: str = Field("", max_length=MAX_TEXT, description="The source or the target.")
     tag: str = Field("", max_length=MAX_TEXT, description="At the source or at the target.")
     digest: str = Field("", max_length=MAX_TEXT, description="The beginning of it will do.")
-    state: State | None = None
-    since: date | None = Field(None, description="The first day, in UTC, such as 2026-03-01.")
-    until: date | None = Field(None, description="The last day, in UTC.")
+    state: State | SkipJsonSchema[None] = None
+    since: date | SkipJsonSchema[None] = Field(
+        None, description="The first day, in UTC, such as 2026-03-01."
+    )
+    until: date | SkipJsonSchema[None] = Field(None, description="The last day, in UTC.")
     run: str = Field("", max_length=MAX_TEXT, description="The DAG's id, a slash, the run's id.")
+    map_index: Annotated[int, Field(ge=0, le=MAX_MAP_INDEX)] | SkipJsonSchema[None] = Field(
+        None,
+        description="Only what this mapped task instance of the run carries; all of the run where "
+        "nobody knows that.",
+    )
 
 
-def asked_for(readable: Readable, question: Annotated[Question, Query()]) -> Filter:
+def asked_for(question: Annotated[Question, Query()]) -> Question:
+    """Return what a request asks for; FastAPI reads such a model where nothing is beside it."""
+    return question
+
+
+_Asked = Annotated[Question, Depends(asked_for)]
+
+
+def _filter(site: Site, readable: frozenset[str], question: Question) -> Filter:
     """Return which promotions a request is about, as far as its user may see them."""
-    return history.wanted(readable, **dict(question))
-
-
-_Asked = Annotated[Filter, Depends(asked_for)]
+    asked = question.model_dump(exclude={"map_index"})
+    carried = history.carried_by(site, question.run, question.map_index)
+    return history.wanted(readable, **asked, carried=carried)
 
 
 def api_routes(site: Site) -> APIRouter:
@@ -77,9 +107,19 @@ def api_routes(site: Site) -> APIRouter:
     router = APIRouter(prefix=API, dependencies=[Depends(readable_dags)], responses=_ANSWERS)
 
     @router.get("/overview")
-    def get_overview(readable: Readable, search: _Text = "") -> models.Overview:
+    def get_overview(
+        readable: Readable,
+        search: _Text = "",
+        show: Show = Show.ALL,
+        sort: Sort = Sort.NAME,
+    ) -> models.Overview:
         """All policies that you may see, how they stand, and the pipeline they make."""
-        return overview(site, readable, search)
+        return overview(site, readable, Choice(search, show, sort))
+
+    @router.get("/running")
+    def get_running(readable: Readable, policy: _Text = "", digest: _Text = "") -> models.Running:
+        """The copies that run now, of all policies that you may see, or of one, or of an image."""
+        return running(site, readable, policy=policy, digest=digest)
 
     @router.get("/policies/{name}", responses=_NOT_FOUND)
     def get_policy(readable: Readable, name: str) -> models.PolicyDetail:
@@ -90,7 +130,7 @@ def api_routes(site: Site) -> APIRouter:
         return found
 
     @router.get("/images/{digest}", responses=_NOT_FOUND)
-    def get_image(readable: Readable, digest: str) -> models.Image:
+    def get_image(readable: Readable, digest: str) -> image_models.Image:
         """One image: where it is, what was decided and why, and the evidence."""
         found = image(site, readable, digest)
         if found is None:
@@ -99,20 +139,20 @@ def api_routes(site: Site) -> APIRouter:
 
     @router.get("/promotions")
     def list_promotions(
-        asked: _Asked,
-        after: _Text = "",
+        readable: Readable,
+        question: _Asked,
+        after: Annotated[str, Query(max_length=MAX_TEXT, pattern=f"^({history.CURSOR})?$")] = "",
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     ) -> models.PromotionPage:
         """The history, the promotion planned last first, page by page."""
-        place = history.place_of(after) if after else None
-        if after and place is None:
-            raise HTTPException(
-                status.HTTP_422_UNPROCESSABLE_CONTENT,
-                [{"loc": ["query", "after"], "msg": "no place in the history", "type": "value"}],
-            )
+        place = history.place_of(after)
+        asked = _filter(site, readable, question)
         return history.page(site.ledger(), asked, after=place, size=limit)
 
     _add_exports(router, site)
+    router.include_router(trying_routes(site))
+    router.include_router(acting_routes(site))
+    router.include_router(form_api_routes(site))
 
     @router.get("/openapi.json", include_in_schema=False)
     def get_description() -> Mapping[str, object]:
@@ -129,8 +169,9 @@ def _add_exports(router: APIRouter, site: Site) -> None:
         response_class=StreamingResponse,
         responses={status.HTTP_200_OK: {"content": {"text/csv": {}}}},
     )
-    def export_csv(asked: _Asked) -> StreamingResponse:
+    def export_csv(readable: Readable, question: _Asked) -> StreamingResponse:
         """The whole history that is asked for, as a table for spreadsheets."""
+        asked = _filter(site, readable, question)
         return _download(as_csv(site.ledger(), asked), "text/csv", "promotions.csv")
 
     @router.get(
@@ -138,8 +179,9 @@ def _add_exports(router: APIRouter, site: Site) -> None:
         response_class=StreamingResponse,
         responses={status.HTTP_200_OK: {"content": {"application/json": {}}}},
     )
-    def export_json(asked: _Asked) -> StreamingResponse:
+    def export_json(readable: Readable, question: _Asked) -> StreamingResponse:
         """The whole history that is asked for, as one list."""
+        asked = _filter(site, readable, question)
         return _download(
             history.as_json(site.ledger(), asked), "application/json", "promotions.json"
         )

@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 from image_promotion.ledger.lives import KnownRun
 from image_promotion.ledger.records import Kind, Promotion, State, Transition
-from image_promotion.promotion.batches import image_label
 from image_promotion.promotion.run_links import named_run, run_path
-from image_promotion.web.pages.airflow_state import TaskKey
+from image_promotion.web.pages.task_lines import Lines, RunName
 
 MOUNTED_AT = "/image-promotion"
 
-_GROUP = "promote."
+GROUP = "promote."
+"""What the ids of the mapped tasks begin with."""
+
 _TASKS = {State.COPIED: "copy", State.TAGGED: "retag", State.VERIFIED: "verify"}
 # A promotion fails in the task that would have taken it on from there.
 _FAILING = {State.PLANNED: "copy", State.COPIED: "retag", State.TAGGED: "verify"}
@@ -31,7 +32,7 @@ def task_path(
     step: Transition,
     promotion: Promotion,
     run: KnownRun | None,
-    map_indexes: Mapping[TaskKey, int],
+    lines: Mapping[RunName, Lines],
 ) -> str | None:
     """Return where Airflow's page shows the task that took a step, with its log.
 
@@ -39,24 +40,44 @@ def task_path(
         step: The step.
         promotion: Whose step it is.
         run: The run that took it; None where the ledger does not know it.
-        map_indexes: The mapped task instances of the run.
+        lines: Which promotions the mapped task instances of runs carry.
 
     Returns:
-        The path: of the image's own task instance, or else of the task, or else of the run; None
-        for a run of the command line.
+        The path: of the task instance that carried the promotion, or else of the task, or else of
+        the run; None for a run of the command line.
     """
     of_run = run_path(step.run_key, run.kind if run else "")
-    named = named_run(step.run_key)
-    if of_run is None or named is None or run is None:
+    if of_run is None or run is None:
         return None
     stage = _TASKS.get(step.to_state)
     if step.to_state is State.FAILED and step.from_state is not None:
         stage = _FAILING.get(step.from_state)
     if stage is None:
         return f"{of_run}/tasks/evaluate" if step.to_state is State.PLANNED else of_run
+    return stage_path(stage, promotion, run, lines)
+
+
+def stage_path(
+    stage: str, promotion: Promotion, run: KnownRun, lines: Mapping[RunName, Lines]
+) -> str | None:
+    """Return where Airflow's page shows the task of a stage that carries a promotion.
+
+    Args:
+        stage: The stage, such as ``copy``.
+        promotion: The promotion.
+        run: The run.
+        lines: As in ``task_path``.
+
+    Returns:
+        The path, as of ``task_path``.
+    """
+    of_run, named = run_path(run.key, run.kind), named_run(run.key)
+    if of_run is None or named is None:
+        return None
     if promotion.kind is Kind.ROLLBACK:
         return f"{of_run}/tasks/{stage}"
-    task = f"{_GROUP}{stage}"
-    index = map_indexes.get((*named, task, image_label(promotion)))
-    of_task = f"{of_run}/tasks/{task}"
-    return of_task if index is None else f"{of_task}/mapped/{index}"
+    of_task = f"{of_run}/tasks/{GROUP}{stage}"
+    for index, promotion_ids in enumerate(lines.get(named, ())):
+        if promotion.id in promotion_ids:
+            return f"{of_task}/mapped/{index}"
+    return of_task

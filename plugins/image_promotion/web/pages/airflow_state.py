@@ -9,12 +9,10 @@ from typing import Protocol
 
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select
 
-MAX_RUNS = 200
-"""Of so many runs the mapped tasks are looked up; the links of others lead to the whole task."""
+from image_promotion.web.pages.task_lines import Lines, RunName, lines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,6 @@ class DagState:
     last_run: LastRun | None
 
 
-TaskKey = tuple[str, str, str, str]
-"""A mapped task instance: DAG, run, task, and what Airflow's page calls the instance."""
-
-
 class AirflowState(Protocol):
     """What the page asks of Airflow."""
 
@@ -58,8 +52,8 @@ class AirflowState(Protocol):
         """Say how DAGs stand; those that Airflow does not know are not among them."""
         ...
 
-    def map_indexes(self, runs: Collection[tuple[str, str]]) -> Mapping[TaskKey, int]:
-        """Find the mapped task instances of runs, each given by its DAG and its own id."""
+    def lines(self, runs: Collection[RunName]) -> Mapping[RunName, Lines]:
+        """Find which promotions each mapped task instance of runs carries."""
         ...
 
 
@@ -96,24 +90,6 @@ class AirflowDatabase:
                 for row in session.execute(query)
             }
 
-    def map_indexes(self, runs: Collection[tuple[str, str]]) -> Mapping[TaskKey, int]:
-        """Find the mapped task instances of runs; see AirflowState."""
-        wanted = sorted(runs)[:MAX_RUNS]
-        if not wanted:
-            return {}
-        query = select(
-            TaskInstance.dag_id,
-            TaskInstance.run_id,
-            TaskInstance.task_id,
-            TaskInstance.map_index,
-            TaskInstance._rendered_map_index.label("name"),  # noqa: SLF001 - what is public is for one instance, or an expression that no type is known of
-        ).where(
-            tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(wanted),
-            TaskInstance.map_index >= 0,
-        )
-        with create_session() as session:
-            return {
-                (row.dag_id, row.run_id, row.task_id, row.name): row.map_index
-                for row in session.execute(query)
-                if row.name is not None
-            }
+    def lines(self, runs: Collection[RunName]) -> Mapping[RunName, Lines]:
+        """Find which promotions the mapped task instances carry; see AirflowState."""
+        return lines_of(runs)

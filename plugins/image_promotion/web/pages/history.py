@@ -9,11 +9,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from image_promotion.ledger.chronicle import Filter, Place, Told
 from image_promotion.ledger.ledger import Ledger
 from image_promotion.ledger.records import State
-from image_promotion.promotion.run_links import run_path
+from image_promotion.promotion.run_links import named_run, run_path
 from image_promotion.web.api import models
+from image_promotion.web.pages.page_sources import Site
 
 _DIGEST = re.compile(r"(?:[a-z0-9]+(?:[+._-][a-z0-9]+)*:)?[0-9a-f]+", re.ASCII)
-_CURSOR = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+CURSOR = "[0-9]{1,17}-[0-9]{1,18}"
+"""What places look like: a moment in microseconds, up to the year 5138, and an id."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -32,6 +35,7 @@ def wanted(
     since: date | None = None,
     until: date | None = None,
     run: str = "",
+    carried: frozenset[int] | None = None,
 ) -> Filter:
     """Return what was asked for, as far as whoever asks may see it.
 
@@ -45,6 +49,7 @@ def wanted(
         since: The first day, in UTC; None for all.
         until: The last day, in UTC; None for all.
         run: Of this run; empty for all.
+        carried: Only these promotions, by their ids; None for all.
 
     Returns:
         The filter.
@@ -62,7 +67,28 @@ def wanted(
         since=_midnight(since) if since else None,
         until=_midnight(until) + timedelta(days=1) if until and until < date.max else None,
         run=run,
+        promotions=carried,
     )
+
+
+def carried_by(site: Site, run: str, map_index: int | None) -> frozenset[int] | None:
+    """Find which promotions a mapped task instance carries.
+
+    Args:
+        site: Where it is from.
+        run: The key of its run.
+        map_index: The instance; None for all.
+
+    Returns:
+        The promotions' ids; None where all of the run are meant, or nobody knows.
+    """
+    named = named_run(run)
+    if map_index is None or named is None:
+        return None
+    lines = site.airflow.lines({named}).get(named)
+    if lines is None:
+        return None
+    return lines[map_index] if map_index < len(lines) else frozenset()
 
 
 def _midnight(day: date) -> datetime:
@@ -83,13 +109,10 @@ def place_of(cursor: str) -> Place | None:
     Returns:
         The place; None when it is none.
     """
-    found = _CURSOR.fullmatch(cursor)
-    if found is None:
+    if not re.fullmatch(CURSOR, cursor):
         return None
-    try:
-        return Place(_EPOCH + int(found[1]) * _MICROSECOND, int(found[2]))
-    except OverflowError:
-        return None
+    moment, _, number = cursor.partition("-")
+    return Place(_EPOCH + int(moment) * _MICROSECOND, int(number))
 
 
 def page(ledger: Ledger, asked: Filter, *, after: Place | None, size: int) -> models.PromotionPage:

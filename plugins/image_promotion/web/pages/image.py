@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from image_promotion.ledger import images, records
-from image_promotion.ledger.chronicle import Told
-from image_promotion.ledger.lives import KnownRun
-from image_promotion.promotion.run_links import named_run, run_path
-from image_promotion.web.api import models
-from image_promotion.web.pages.addresses import task_path
-from image_promotion.web.pages.airflow_state import TaskKey
-from image_promotion.web.pages.history import shown
+from image_promotion.ledger import images
+from image_promotion.promotion.run_links import named_run
+from image_promotion.web.api import image_models as models
+from image_promotion.web.pages.journey import journey_of, waits_of
 from image_promotion.web.pages.kept_evidence import evidence_of
 from image_promotion.web.pages.page_sources import Site
+from image_promotion.web.pages.passages import Background, passage_of
+from image_promotion.web.pages.reasons import shown_reason
 
 
 def image(site: Site, readable: frozenset[str], digest: str) -> models.Image | None:
@@ -32,7 +28,8 @@ def image(site: Site, readable: frozenset[str], digest: str) -> models.Image | N
     if found is None:
         return None
     named = {named_run(key) for key in found.runs}
-    map_indexes = site.airflow.map_indexes({each for each in named if each is not None})
+    lines = site.airflow.lines({each for each in named if each is not None})
+    around = Background(found.runs, lines, site.now())
     names = {each.observation.policy for each in found.sights}
     policies = {
         name: each.policy for name, each in site.shelf.policies(ledger, names & readable).items()
@@ -40,16 +37,17 @@ def image(site: Site, readable: frozenset[str], digest: str) -> models.Image | N
     return models.Image(
         digest=digest,
         digests=found.digests,
-        sights=tuple(_sight(each, found.runs, map_indexes) for each in found.sights),
-        evidence=evidence_of(ledger, found.digests, policies, site.now()),
+        journey=journey_of(found.sights, policies),
+        waits=tuple(waits_of(found.sights, around)),
+        sights=tuple(_sight(each, around) for each in found.sights),
+        evidence=evidence_of(ledger, found.digests, policies, around.now),
     )
 
 
-def _sight(
-    sight: images.Sight, runs: Mapping[str, KnownRun], map_indexes: Mapping[TaskKey, int]
-) -> models.Sight:
+def _sight(sight: images.Sight, around: Background) -> models.Sight:
     seen, decision = sight.observation, sight.decision
-    run = runs.get(sight.decided_by)
+    passages = tuple(passage_of(each, around) for each in sight.passages)
+    asked_until = [request.until for each in passages for request in each.requests]
     return models.Sight(
         policy=seen.policy,
         repository=seen.repository,
@@ -63,50 +61,11 @@ def _sight(
         asked_at=decision.asked_at if decision else None,
         times_asked=decision.times_asked if decision else 0,
         wait_until=decision.wait_until if decision else None,
-        asked_until=sight.asked_until,
+        asked_until=max(asked_until, default=None),
         overridden_by=decision.overridden_by if decision else None,
         override_reason=decision.override_reason if decision else None,
-        reasons=tuple(_reason(each) for each in decision.reasons) if decision else (),
+        reasons=tuple(shown_reason(each) for each in decision.reasons) if decision else (),
         run=sight.decided_by,
-        run_path=run_path(run.key, run.kind) if run else None,
-        passages=tuple(_passage(each, runs, map_indexes) for each in sight.passages),
-    )
-
-
-def _passage(
-    passage: images.Passage, runs: Mapping[str, KnownRun], map_indexes: Mapping[TaskKey, int]
-) -> models.Passage:
-    done = passage.promotion
-    planned_by = runs.get(done.run_key)
-    told = Told(
-        done,
-        planned_by.kind if planned_by else "",
-        planned_by.started_by if planned_by else None,
-    )
-    return models.Passage(
-        promotion=shown(told),
-        steps=tuple(
-            models.Step(
-                from_state=each.from_state,
-                to_state=each.to_state,
-                at=each.at,
-                detail=each.detail,
-                run=each.run_key,
-                task_path=task_path(each, done, runs.get(each.run_key), map_indexes),
-            )
-            for each in passage.steps
-        ),
-    )
-
-
-def _reason(reason: records.Reason) -> models.Reason:
-    return models.Reason(
-        trigger=reason.trigger,
-        verdict=reason.verdict,
-        expected=reason.expected,
-        found=reason.found,
-        source=reason.source,
-        count=reason.count,
-        items=reason.items,
-        parts=tuple(_reason(each) for each in reason.parts),
+        run_path=around.run_path(sight.decided_by),
+        passages=passages,
     )

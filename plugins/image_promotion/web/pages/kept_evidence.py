@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 
-from image_promotion.errors import UnreadableEvidenceError
+from image_promotion.errors import PolicyError, UnreadableEvidenceError
 from image_promotion.evidence.dossier import Dossier, unpack
 from image_promotion.evidence.gathering import subjects_of
+from image_promotion.evidence.trust.signers import read_signers
 from image_promotion.evidence.weighing import weigh
 from image_promotion.ledger.images import KeptEvidence
 from image_promotion.ledger.ledger import Ledger
@@ -16,7 +18,7 @@ from image_promotion.policy.facts import Band, ImageFacts
 from image_promotion.policy.inventory import distinct
 from image_promotion.policy.model import Policy
 from image_promotion.promotion.evidence import configuration_of, weights_of
-from image_promotion.web.api.models import EvidenceSummary
+from image_promotion.web.api.image_models import EvidenceSummary, Signature
 
 MOST_LICENSES = 30
 """So many licenses are shown, those of most components."""
@@ -80,6 +82,14 @@ def _summaries(
                 if facts.signatures
                 else ()
             ),
+            signatures=tuple(_signatures(dossier, policies[0])),
+            set_aside=tuple(
+                dict.fromkeys(
+                    f"{each.location} {each.problem}"
+                    for each in dossier.entries
+                    if each.problem and not each.signs_image
+                )
+            ),
             notes=tuple(
                 dict.fromkeys(
                     each
@@ -92,6 +102,29 @@ def _summaries(
                 )
             ),
         )
+
+
+def _signatures(dossier: Dossier, policy: Policy) -> Iterator[Signature]:
+    """Yield the signatures of the image itself, those that count first."""
+    known = _signers(policy)
+    found = [each for each in dossier.about((dossier.image,)) if each.signs_image]
+    for each in sorted(found, key=lambda each: bool(each.problem)):
+        yield Signature(
+            signers=tuple(known.get(name, name) for name in each.signed_by),
+            location=each.location,
+            digest=each.digest,
+            obtained_at=each.obtained_at,
+            is_verified=not each.problem and bool(each.signed_by),
+            problem=each.problem,
+        )
+
+
+def _signers(policy: Policy) -> Mapping[str, str]:
+    """Return the policy's signers by name, in words that name the key or the identity."""
+    # A key may lie in a file that this server does not have: then the name says who it is.
+    with suppress(PolicyError):
+        return {each.name: str(each) for each in read_signers(policy.evidence.signers)}
+    return {}
 
 
 def _numbers(facts: ImageFacts) -> dict[str, int] | None:

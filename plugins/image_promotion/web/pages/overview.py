@@ -12,6 +12,7 @@ from image_promotion.promotion.run_links import run_path
 from image_promotion.web.api import models
 from image_promotion.web.pages.addresses import dag_path
 from image_promotion.web.pages.airflow_state import DagState
+from image_promotion.web.pages.choosing import ALL_BY_NAME, Choice, chosen
 from image_promotion.web.pages.page_sources import Site
 from image_promotion.web.pages.pipeline import arrows_of, nodes_of
 from image_promotion.web.pages.policy_shelf import ShelvedPolicy
@@ -19,13 +20,13 @@ from image_promotion.web.pages.policy_shelf import ShelvedPolicy
 _EXAMPLE_TAG = "1.4-stable"
 
 
-def overview(site: Site, readable: frozenset[str], search: str = "") -> models.Overview:
+def overview(site: Site, readable: frozenset[str], asked: Choice = ALL_BY_NAME) -> models.Overview:
     """Gather what the overview shows.
 
     Args:
         site: Where it is from.
         readable: The DAGs that whoever asks may see.
-        search: Only policies in whose name, description, connections or repositories this stands.
+        asked: Which policies, and in which order.
 
     Returns:
         The policies, and the pipeline they make.
@@ -34,12 +35,13 @@ def overview(site: Site, readable: frozenset[str], search: str = "") -> models.O
     shelved = {
         name: each
         for name, each in site.shelf.policies(ledger, readable).items()
-        if _is_found(each.policy, search.strip().casefold())
+        if _is_found(each.policy, asked.search.strip().casefold())
     }
     tallies = ledger.chronicle.tallies(shelved, site.now())
     states = site.airflow.dags(shelved)
-    policies = tuple(
-        _summary(each.policy, tallies[name], states.get(name)) for name, each in shelved.items()
+    policies = chosen(
+        (_summary(each.policy, tallies[name], states.get(name)) for name, each in shelved.items()),
+        asked,
     )
     return models.Overview(policies=policies, nodes=nodes_of(policies), arrows=arrows_of(policies))
 
@@ -68,7 +70,22 @@ def detail(site: Site, readable: frozenset[str], name: str) -> models.PolicyDeta
         examples=_examples(shelved, tally, site),
         file=shelved.file,
         text=shelved.text,
+        revision=_revision(site, shelved),
+        connections=site.connection_states.of(
+            site.registries,
+            list(
+                dict.fromkeys(
+                    (shelved.policy.source.connection, *shelved.policy.target_connections)
+                )
+            ),
+        ),
     )
+
+
+def _revision(site: Site, shelved: ShelvedPolicy) -> models.Revision:
+    if not shelved.file:
+        return models.Revision(state=models.GitState.NONE)
+    return site.git.of(site.shelf.folder / shelved.file)
 
 
 def _is_found(policy: Policy, search: str) -> bool:

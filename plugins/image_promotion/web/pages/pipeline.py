@@ -12,7 +12,8 @@ from image_promotion.web.api.models import Arrow, Node, PolicySummary, Repositor
 NODE_WIDTH, POLICY_WIDTH, HEIGHT = 210, 230, 52
 GAP_X, GAP_Y, MARGIN = 56, 20, 12
 
-_Where = tuple[str, str]
+Where = tuple[str, str]
+"""A repository, behind a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def nodes_of(policies: Sequence[PolicySummary]) -> tuple[Node, ...]:
         The repositories, by stage and then by name. A repository comes after all from which images
         get to it; where policies go round in a circle, the one that closes it does not count.
     """
-    into: dict[_Where, set[_Where]] = defaultdict(set)
+    into: dict[Where, set[Where]] = defaultdict(set)
     for policy in policies:
         source = _where(policy.source)
         into[source] |= set()
@@ -80,7 +81,7 @@ def nodes_of(policies: Sequence[PolicySummary]) -> tuple[Node, ...]:
         into[node] |= {
             other for other in into if other[0] == node[0] and _is_of_pattern(node[1], other[1])
         }
-    stages = _stages(into)
+    stages = stages_of(into)
     return tuple(
         Node(id=_id(each), connection=each[0], repository=each[1], stage=stages[each])
         for each in sorted(into, key=lambda each: (stages[each], each))
@@ -175,9 +176,16 @@ def _line(one: Box, other: Box) -> str:
     return f"M{x1:g} {y1:g}C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}"
 
 
-def _stages(into: Mapping[_Where, set[_Where]]) -> dict[_Where, int]:
-    """Return, for each repository, the longest way to it."""
-    stages: dict[_Where, int] = {}
+def stages_of(into: Mapping[Where, set[Where]]) -> dict[Where, int]:
+    """Return, for each repository, the longest way to it.
+
+    Args:
+        into: For each repository, those from which images get to it.
+
+    Returns:
+        How many promotions it takes at most; what closes a circle does not count.
+    """
+    stages: dict[Where, int] = {}
     for start in sorted(into):
         # By hand, not by recursion: a chain may be longer than Python's stack.
         path = [(start, iter(sorted(into[start])))]
@@ -201,9 +209,9 @@ def _is_of_pattern(repository: str, pattern: str) -> bool:
     return is_pattern and name_in(pattern, repository) is not None
 
 
-def _where(place: Repository) -> _Where:
+def _where(place: Repository) -> Where:
     return place.connection, place.repository.replace(NAME_PLACEHOLDER, "*")
 
 
-def _id(where: _Where) -> str:
+def _id(where: Where) -> str:
     return "/".join(where)

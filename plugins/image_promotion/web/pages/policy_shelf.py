@@ -63,7 +63,7 @@ class PolicyShelf:
         Returns:
             The policies that are there, in the order of their names.
         """
-        found = {name: each for name, each in self._of_files().items() if name in names}
+        found = {name: each for name, each in self.written().items() if name in names}
         missing = set(names) - set(found)
         for name, document in ledger.chronicle.documents(missing).items():
             # A version of the product that knew other keys may have written it.
@@ -72,8 +72,14 @@ class PolicyShelf:
                 found[name] = ShelvedPolicy(policy, "", _as_yaml(policy))
         return dict(sorted(found.items()))
 
-    def _of_files(self) -> Mapping[str, ShelvedPolicy]:
-        folder = self._folder or default_folder()
+    @property
+    def folder(self) -> Path:
+        """The folder of policies, whether or not this server has it."""
+        return self._folder or default_folder()
+
+    def written(self) -> Mapping[str, ShelvedPolicy]:
+        """Return the valid policies of the folder, by name."""
+        folder = self.folder
         signature = _signature(folder)
         with self._lock:
             if self._read[0] != signature:

@@ -17,7 +17,13 @@ _STATIC = {
     "page.css": "text/css; charset=utf-8",
     "theme.js": "text/javascript; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "form.js": "text/javascript; charset=utf-8",
+    "running.js": "text/javascript; charset=utf-8",
+    "trying.js": "text/javascript; charset=utf-8",
 }
+
+MAKES_POLICIES = "makes_policies"
+"""What a request's state has where whoever asks may make policies."""
 
 
 @cache
@@ -62,7 +68,12 @@ def render(
     root = str(request.scope.get("root_path", "")).rstrip("/")
     content = environment().get_template(template)
     return HTMLResponse(
-        content.render(root=root, airflow=root.removesuffix(MOUNTED_AT), **values),
+        content.render(
+            root=root,
+            airflow=root.removesuffix(MOUNTED_AT),
+            makes_policies=getattr(request.state, MAKES_POLICIES, False),
+            **values,
+        ),
         status_code=status_code,
     )
 

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
 from starlette import status
 
 from image_promotion.errors import PromotionError
-from image_promotion.ledger.records import State
-from image_promotion.web.api.models import PromotionPage
 from image_promotion.web.api.routes import API, MAX_TEXT, api_routes
-from image_promotion.web.pages import history
-from image_promotion.web.pages.access import Readable, readable_dags
+from image_promotion.web.body_limit import BodyLimit
+from image_promotion.web.cross_site import SameSiteOnly
+from image_promotion.web.form.routes import form_page_routes
+from image_promotion.web.pages.access import Readable, note_rights, readable_dags
+from image_promotion.web.pages.choosing import PolicyForm, Show, Sort
 from image_promotion.web.pages.headers import SafeHeaders
+from image_promotion.web.pages.history_routes import history_routes
 from image_promotion.web.pages.image import image
-from image_promotion.web.pages.overview import detail, overview
+from image_promotion.web.pages.overview import overview
 from image_promotion.web.pages.page_sources import Site
 from image_promotion.web.pages.pipeline import draw
+from image_promotion.web.pages.policy_routes import policy_page_routes
 from image_promotion.web.pages.rendering import render, static_file
-
-PAGE_SIZE = 50
+from image_promotion.web.pages.running import running
+from image_promotion.web.pages.running_routes import running_routes
+from image_promotion.web.pages.trying_routes import trying_page_routes
+from image_promotion.web.refused_input import say_what_is_refused
 
 _Text = Annotated[str, Query(max_length=MAX_TEXT)]
-
-
-class Form(BaseModel):
-    """The form above the history, as it is sent: what cannot be read is said on the page."""
-
-    policy: str = Field("", max_length=MAX_TEXT)
-    repository: str = Field("", max_length=MAX_TEXT)
-    tag: str = Field("", max_length=MAX_TEXT)
-    digest: str = Field("", max_length=MAX_TEXT)
-    state: str = Field("", max_length=MAX_TEXT)
-    since: str = Field("", max_length=MAX_TEXT)
-    until: str = Field("", max_length=MAX_TEXT)
-    run: str = Field("", max_length=MAX_TEXT)
-    after: str = Field("", max_length=MAX_TEXT)
 
 
 def add_pages(app: FastAPI, site: Site) -> None:
@@ -50,10 +39,19 @@ def add_pages(app: FastAPI, site: Site) -> None:
         app: The application.
         site: Where they have what they show from.
     """
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SameSiteOnly)
     app.add_middleware(SafeHeaders)
     app.include_router(api_routes(site))
-    app.include_router(page_routes(site))
+    offers = [Depends(note_rights)]
+    app.include_router(page_routes(site), dependencies=offers)
+    app.include_router(policy_page_routes(site), dependencies=offers)
+    app.include_router(form_page_routes(site), dependencies=offers)
+    app.include_router(history_routes(site), dependencies=offers)
+    app.include_router(running_routes(site), dependencies=offers)
+    app.include_router(trying_page_routes(site), dependencies=offers)
     app.add_exception_handler(PromotionError, _say_what_failed)
+    app.add_exception_handler(RequestValidationError, say_what_is_refused)
 
 
 def page_routes(site: Site) -> APIRouter:
@@ -68,48 +66,29 @@ def page_routes(site: Site) -> APIRouter:
     router = APIRouter(dependencies=[Depends(readable_dags)], include_in_schema=False)
 
     @router.get("/")
-    def show_overview(request: Request, readable: Readable, search: _Text = "") -> Response:
-        found = overview(site, readable, search)
-        picture = draw(found.policies, found.nodes, found.arrows)
-        return render(request, "overview.html", found=found, picture=picture, search=search)
-
-    @router.get("/history")
-    def show_history(
-        request: Request, readable: Readable, form: Annotated[Form, Query()]
+    def show_overview(
+        request: Request, readable: Readable, question: Annotated[PolicyForm, Query()]
     ) -> Response:
-        problems, page = _page(site, readable, form)
-        asked = form.model_dump(exclude={"after"})
+        asked = question.choice
+        found = overview(site, readable, asked)
         return render(
             request,
-            "history.html",
+            "overview.html",
+            found=found,
+            picture=draw(found.policies, found.nodes, found.arrows),
+            running=running(site, readable),
             asked=asked,
-            problems=problems,
-            page=page,
-            is_first=not form.after,
-            states=[each.value for each in State],
-            policies=list(site.shelf.policies(site.ledger(), readable)),
-            query=urlencode({name: value for name, value in asked.items() if value}),
+            shows=list(Show),
+            sorts=list(Sort),
         )
-
-    @router.get("/runs/{dag_id}/{run_id:path}")
-    def show_run(request: Request, readable: Readable, dag_id: str, run_id: str) -> Response:
-        return show_history(request, readable, Form(policy=dag_id, run=f"{dag_id}/{run_id}"))
-
-    @router.get("/policies/{name}")
-    def show_policy(request: Request, readable: Readable, name: str) -> Response:
-        found = detail(site, readable, name)
-        if found is None:
-            return _nothing(request, f"{name} is no promotion policy that you may see.")
-        asked = history.wanted(readable, policy=name)
-        page = history.page(site.ledger(), asked, after=None, size=10)
-        return render(request, "policy.html", policy=found, page=page)
 
     @router.get("/images/{digest}")
     def show_image(request: Request, readable: Readable, digest: str) -> Response:
         found = image(site, readable, digest)
         if found is None:
             return _nothing(request, f"No policy that you may see has seen the image {digest}.")
-        return render(request, "image.html", image=found, now=site.now())
+        copies = running(site, readable, digest=digest)
+        return render(request, "image.html", image=found, now=site.now(), running=copies)
 
     @router.get("/static/{name}")
     def send_static(name: str) -> Response:
@@ -122,42 +101,6 @@ def page_routes(site: Site) -> APIRouter:
         )
 
     return router
-
-
-def _page(site: Site, readable: frozenset[str], form: Form) -> tuple[list[str], PromotionPage]:
-    """Read a page of the history, and say what of the question was not understood."""
-    problems: list[str] = []
-    state = None
-    if form.state:
-        try:
-            state = State(form.state)
-        except ValueError:
-            problems.append(f"{form.state} is no state of a promotion.")
-    place = history.place_of(form.after) if form.after else None
-    if form.after and place is None:
-        problems.append("The next page is not where the address says; this is the first.")
-    wanted = history.wanted(
-        readable,
-        policy=form.policy,
-        repository=form.repository,
-        tag=form.tag,
-        digest=form.digest,
-        state=state,
-        since=_day(form.since, problems),
-        until=_day(form.until, problems),
-        run=form.run,
-    )
-    return problems, history.page(site.ledger(), wanted, after=place, size=PAGE_SIZE)
-
-
-def _day(text: str, problems: list[str]) -> date | None:
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        problems.append(f"{text} is no date; write it as 2026-03-01.")
-        return None
 
 
 def _nothing(request: Request, said: str) -> Response:

@@ -23,3 +23,13 @@ for (const form of document.querySelectorAll("form[data-image]")) {
     location.assign(form.dataset.image + digest);
   });
 }
+
+// What takes a while says so, and is not asked for twice.
+for (const form of document.querySelectorAll("form[data-busy]")) {
+  form.addEventListener("submit", () => {
+    const said = form.querySelector("[data-busy-text]");
+    said.textContent = said.dataset.busyText;
+    // Not at once: a button that is disabled is not sent along.
+    setTimeout(() => form.querySelector("button").setAttribute("disabled", ""));
+  });
+}
