@@ -55,6 +55,8 @@ MAX_RETRY_DELAY = timedelta(minutes=5)
 # The report waits for it, and the next run for the report.
 NOTIFY_RETRIES = 2
 NOTIFY_TIMEOUT = timedelta(minutes=5)
+# Asking again costs nothing, and giving up would cost all that was to be approved.
+APPROVAL_RETRIES = 20
 APPROVAL_RETRY_DELAY = timedelta(seconds=2)
 
 # Airflow's own default of 16 would let 50 lines of work wait for one another.
@@ -322,6 +324,7 @@ def _approvals(policy: Policy) -> list[BaseOperator]:
             only_tags=_ONLY_TAGS,
             # An answer that comes in the moment in which the task parks can fail it; see
             # docs/how-to/approvals.md. People are asked again at once.
+            retries=APPROVAL_RETRIES,
             retry_delay=APPROVAL_RETRY_DELAY,
             retry_exponential_backoff=0,
         )

@@ -10,7 +10,7 @@ from sandbox.airflow_process import AirflowRequestError
 from tests.support.airflow_server import RunningAirflow
 
 FORBIDDEN = 403
-TRIES = 5
+TRIES = 15
 
 
 def answer_until_taken(

@@ -99,11 +99,13 @@ async def retag(
                 advice="Find out who set it; then delete it, or let the policy skip or overwrite.",
             )
         journal.note_former(promotion, None if held is None else str(held.digest))
-    return note(RetagOutcome.SET, await _set(promotion, target, digest, held))
+    return note(RetagOutcome.SET, await _set_tag(promotion, target, digest, held))
 
 
-async def _set(promotion: Promotion, target: Store, digest: Digest, held: Descriptor | None) -> str:
-    """Set the tag, and say what is to be known besides."""
+async def _set_tag(
+    promotion: Promotion, target: Store, digest: Digest, held: Descriptor | None
+) -> str:
+    """Set the target tag; return what more there is to say of it."""
     # The bytes come from the target itself: what is tagged is what has arrived there.
     manifest = await target.get_manifest(promotion.target_repository, digest)
     try:
