@@ -9,6 +9,9 @@ USER airflow
 COPY --chown=airflow:0 requirements.txt /opt/image-promotion/
 RUN pip install --no-cache-dir --require-hashes --requirement /opt/image-promotion/requirements.txt
 
+# Celery and Redis's client are of the image below, which our pins must not break.
+RUN python -c 'import airflow.providers.celery.executors.celery_executor, redis'
+
 COPY --chown=airflow:0 pyproject.toml README.md /opt/image-promotion/
 COPY --chown=airflow:0 plugins /opt/image-promotion/plugins
 COPY --chown=airflow:0 dags /opt/image-promotion/dags

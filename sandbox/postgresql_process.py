@@ -109,6 +109,21 @@ class PostgresqlProcess:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
 
+    def crash(self) -> None:
+        """End the server at once, as a crash would; it can be started again with what it had."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(_STOP_TIMEOUT_S)
+
+    def restart(self) -> None:
+        """Start the server again after a crash, at the same port.
+
+        Raises:
+            PostgresqlUnavailableError: It does not start.
+        """
+        self._process = _start_server(postgresql_programs(), self._folder, self.port)
+        if not self._wait_until_ready():
+            raise PostgresqlUnavailableError("PostgreSQL does not start again")
+
     def stop(self) -> None:
         """Stop the server, disconnecting whoever is connected, and remove its folder."""
         if self._process.poll() is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import secrets
 import shutil
 import ssl
@@ -45,6 +46,9 @@ _UPLOAD_STATE_KEY = "sandbox"
 # Every answer carries it with a value of its own: whoever answers at the port without it is another
 # server that took the port before ours could.
 _IDENTITY_HEADER = "X-Sandbox-Registry"
+
+# The Common Log Format: `host - - [time] "GET /v2/ HTTP/1.1" 200 2 "" "client"`.
+_LOGGED_REQUEST = re.compile(r'\] "([A-Z]+ \S+) HTTP/1\.[01]" \d{3} ')
 
 
 class RegistryUnavailableError(Exception):
@@ -137,6 +141,7 @@ class RegistryProcess:
         delete_enabled: bool = True,
         allowed_urls: Sequence[str] = (),
         notified: Notified | None = None,
+        logs_requests: bool = False,
     ) -> Self:
         """Start a registry and wait until it answers.
 
@@ -153,6 +158,7 @@ class RegistryProcess:
                 are not here; none by default, as CNCF distribution has it.
             notified: Whom it tells of every push, again and again until it is heard; nobody by
                 default.
+            logs_requests: Whether its log has a line for each request; see `requests`.
 
         Returns:
             The registry, ready for requests.
@@ -180,6 +186,7 @@ class RegistryProcess:
                 delete_enabled=delete_enabled,
                 allowed_urls=allowed_urls,
                 notified=notified,
+                logs_requests=logs_requests,
             )
             (folder / "config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False))
             process = LeashedProcess.start(
@@ -231,6 +238,14 @@ class RegistryProcess:
         """Give the last lines of its log: warnings and errors only."""
         lines = (self.folder / "registry.log").read_text(errors="replace").splitlines()
         return "\n".join(lines[-_LOG_TAIL_LINES:])
+
+    def requests(self) -> list[str]:
+        """List the requests in its log, each as method, blank and target, in their order.
+
+        The registry writes a line when it has answered. The first ask whether it is up.
+        """
+        log = (self.folder / "registry.log").read_text(errors="replace")
+        return _LOGGED_REQUEST.findall(log)
 
     def stop(self) -> None:
         """End it, keeping its content; safe to repeat."""
@@ -289,6 +304,7 @@ def _configuration(
     delete_enabled: bool,
     allowed_urls: Sequence[str],
     notified: Notified | None,
+    logs_requests: bool,
 ) -> dict[str, object]:
     """Give the registry's configuration, as CNCF distribution's "Configuring a registry" has it."""
     listener: dict[str, object] = {
@@ -300,7 +316,7 @@ def _configuration(
         listener["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
     configuration: dict[str, object] = {
         "version": 0.1,
-        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "log": {"level": "warn", "accesslog": {"disabled": not logs_requests}},
         "storage": {
             "filesystem": {"rootdirectory": str((folder / "content").resolve())},
             "delete": {"enabled": delete_enabled},

@@ -153,4 +153,5 @@ need_program() {
 
 has_registry() { command -v docker-registry || command -v registry; }
 has_postgresql() { command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
+has_redis() { command -v redis-server; }
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
