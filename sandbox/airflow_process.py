@@ -109,6 +109,7 @@ class AirflowProcess:
         self.password = password
         self._started_at = datetime.now(UTC)
         self._programs: dict[str, LeashedProcess] = {}
+        self._launched: dict[str, tuple[Program, Mapping[str, str]]] = {}
         # The environment's proxies would be asked for loopback too.
         self._client = httpx.Client(base_url=self.url, timeout=_ANSWER_TIMEOUT_S, trust_env=False)
 
@@ -292,6 +293,17 @@ class AirflowProcess:
             return "\n".join(lines[-_LOG_TAIL_LINES:])
         return ""
 
+    def restart(self, name: str) -> None:
+        """Start a program anew that was killed, once what is left of its session is ended too.
+
+        It does not wait until the program is ready.
+
+        Args:
+            name: The program, as in `pids`.
+        """
+        self._programs.pop(name).end(grace_s=0)
+        self._launch(name, *self._launched[name])
+
     def stop(self) -> None:
         """End all its programs, keeping the database; safe to repeat."""
         # All are asked before any is waited for. The server goes last: tasks that end report to it.
@@ -379,6 +391,7 @@ class AirflowProcess:
         say("Airflow is healthy")
 
     def _launch(self, name: str, program: Program, variables: Mapping[str, str]) -> None:
+        self._launched[name] = program, variables
         self._programs[name] = LeashedProcess.start(
             [sys.executable, "-m", "airflow", *program.arguments],
             log=self._log(name),

@@ -17,7 +17,7 @@ import socket
 import socketserver
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -63,6 +63,11 @@ class Exchange:
         return f"{self.method} {self.target}"
 
 
+Observer = Callable[[Exchange, Head | None], None]
+"""Told of each exchange twice: when a request has come, without a head, and when the registry has
+answered it, with the head of that answer, whether or not the client gets to see it."""
+
+
 @dataclass(slots=True)
 class _Rule:
     method: str
@@ -93,6 +98,9 @@ class FaultProxy:
         keeps_connections: Whether a connection serves more than one request; if not, each answer
             says so and is the connection's last.
 
+    Attributes:
+        observer: Who is told of each exchange; None for nobody.
+
     Raises:
         ValueError: The URL is not plain HTTP.
     """
@@ -102,6 +110,7 @@ class FaultProxy:
             raise ValueError(f"{registry_url} is not reached by plain HTTP")
         self.registry_url = registry_url.rstrip("/")
         self.keeps_connections = keeps_connections
+        self.observer: Observer | None = None
         self._resets: set[int] = set()
         self._connections = 0
         self._rules: list[_Rule] = []
@@ -210,11 +219,15 @@ class FaultProxy:
         """Note a request and give what happens to it."""
         with self._lock:
             self._exchanges.append(exchange)
-            for rule in self._rules:
-                if rule.applies(exchange):
-                    exchange.fault = rule.fault
-                    return rule.fault
-        return Fault()
+            exchange.fault = next((r.fault for r in self._rules if r.applies(exchange)), None)
+        if self.observer is not None:
+            self.observer(exchange, None)
+        return exchange.fault or Fault()
+
+    def answered(self, exchange: Exchange, head: Head) -> None:
+        """Learn what the registry itself answered."""
+        if self.observer is not None:
+            self.observer(exchange, head)
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -334,8 +347,9 @@ class _Connection(socketserver.StreamRequestHandler):
             if is_chunked:
                 registry.send(_LAST_CHUNK)
             with registry.getresponse() as response:
-                head = fault.head(Head(response.status, self._turned_back(response)))
-                self._answer(exchange, head, fault.answer(_pieces(response)))
+                head = Head(response.status, self._turned_back(response))
+                self.server.proxy.answered(exchange, head)
+                self._answer(exchange, fault.head(head), fault.answer(_pieces(response)))
         finally:
             registry.close()
 

@@ -7,7 +7,8 @@ head of the answer, the answer's body. Each kind overrides the steps it changes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 _HOLD_TIMEOUT_S = 600.0
@@ -157,6 +158,67 @@ class ReplaceHeaders(Fault):
     def head(self, head: Head) -> Head:
         """Replace the fields."""
         return head.replaced(self.headers)
+
+
+@dataclass(frozen=True)
+class Misreport(Fault):
+    """The registry does what it is asked, and a gateway before it answers with another status."""
+
+    status: int
+
+    def head(self, head: Head) -> Head:
+        """Replace the status."""
+        return Head(self.status, head.headers)
+
+
+@dataclass(frozen=True)
+class Slow(Fault):
+    """The answer takes its time, and its body comes in small pieces.
+
+    Args:
+        pause_s: Before the head, and again before each piece of the body, in seconds.
+        piece_bytes: The size of a piece.
+    """
+
+    pause_s: float
+    piece_bytes: int = 4096
+
+    def head(self, head: Head) -> Head:
+        """Wait."""
+        time.sleep(self.pause_s)
+        return head
+
+    def answer(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Give the body in small pieces."""
+        for piece in pieces:
+            for start in range(0, len(piece), self.piece_bytes):
+                time.sleep(self.pause_s)
+                yield piece[start : start + self.piece_bytes]
+
+
+@dataclass(frozen=True)
+class Meanwhile(Fault):
+    """Something else happens while the request is on its way; the request itself passes.
+
+    Args:
+        act: What happens.
+        at_answer: When the registry has done what it was asked, and before the client knows; else
+            before the registry hears of it.
+    """
+
+    act: Callable[[], None]
+    at_answer: bool = False
+
+    def instead(self) -> None:
+        """Let it happen now, unless later."""
+        if not self.at_answer:
+            self.act()
+
+    def head(self, head: Head) -> Head:
+        """Let it happen now, unless it has."""
+        if self.at_answer:
+            self.act()
+        return head
 
 
 class Hold(Fault):

@@ -34,10 +34,10 @@ class Onlooker:
 
     Args:
         url: Its URL.
-        auth: User name and password, if it wants them.
+        auth: User name and password, if it wants them, or any flow of httpx.
     """
 
-    def __init__(self, url: str, auth: tuple[str, str] | None = None) -> None:
+    def __init__(self, url: str, auth: httpx.Auth | tuple[str, str] | None = None) -> None:
         # Loading the CAs of the machine takes longer than asking a registry that needs none.
         is_tls = url.startswith("https:")
         self._http = httpx.Client(
@@ -82,6 +82,16 @@ class Onlooker:
     def blob(self, repository: str, digest: str) -> bytes:
         """Read the bytes of a blob."""
         return self._http.get(f"/v2/{repository}/blobs/{digest}").raise_for_status().content
+
+    def blobs(self, repository: str, digest: str) -> list[str]:
+        """List the blobs of an image, or of all images of an index, by their digests."""
+        document = json.loads(self.manifest(repository, digest))
+        found = [each["digest"] for each in document.get("layers", [])]
+        if "config" in document:
+            found.append(document["config"]["digest"])
+        for child in document.get("manifests", []):
+            found += self.blobs(repository, child["digest"])
+        return found
 
     def holds(self, repository: str, digest: str) -> bool:
         """Say whether a repository holds a manifest, be it under no tag."""
@@ -154,14 +164,23 @@ class Watch:
         url: The registry's URL.
         repository: The repository.
         pause_s: How long it rests between two looks, in seconds.
+        auth: As in `Onlooker`.
 
     Attributes:
         looks: How often it has looked.
         seen: What was visible, one entry for each change.
     """
 
-    def __init__(self, url: str, repository: str, *, pause_s: float = PAUSE_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        repository: str,
+        *,
+        pause_s: float = PAUSE_S,
+        auth: httpx.Auth | tuple[str, str] | None = None,
+    ) -> None:
         self._url = url
+        self._auth = auth
         self._pause_s = pause_s
         self._repository = repository
         self._stop = threading.Event()
@@ -196,7 +215,7 @@ class Watch:
 
     def _look(self) -> None:
         try:
-            with Onlooker(self._url) as registry:
+            with Onlooker(self._url, self._auth) as registry:
                 while not self._stop.wait(self._pause_s):
                     visible = registry.visible(self._repository)
                     self.looks += 1

@@ -269,10 +269,10 @@ def _postgresql_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get(_WRITES, False):
-            timeout_s = SHORT_LOCK_TIMEOUT_S if options.get(_SOON, False) else LOCK_TIMEOUT_S
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {timeout_s * 1000:.0f}")
+        # Also when it only reads: a whole table is locked while its schema changes.
+        is_impatient = connection.get_execution_options().get(_SOON, False)
+        timeout_s = SHORT_LOCK_TIMEOUT_S if is_impatient else LOCK_TIMEOUT_S
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {timeout_s * 1000:.0f}")
 
     return engine
 

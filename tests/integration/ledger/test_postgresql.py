@@ -82,6 +82,21 @@ def test_a_promotion_that_stays_locked_is_an_error_that_may_pass(
     assert story.scan(run, stable="sha256:a")["stable"].ordinal == 1
 
 
+def test_a_reader_does_not_wait_forever_for_whoever_changes_the_tables(
+    url: str, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.run(key="monday")
+    monkeypatch.setattr(database_module, "LOCK_TIMEOUT_S", 0.1)
+
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE ledger_runs")
+        with pytest.raises(LedgerError, match="is locked") as locked:
+            story.ledger.run("monday")
+
+    assert locked.value.retryable
+    assert story.ledger.run("monday")
+
+
 def test_a_role_that_may_not_write_is_told_so(server: PostgresqlProcess, url: str) -> None:
     Ledger.open(url).close()
     with psycopg.connect(server.url(), autocommit=True) as connection:
