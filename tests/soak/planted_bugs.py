@@ -25,6 +25,7 @@ from image_promotion.promotion import (
     verification,
 )
 from image_promotion.promotion.journal import Journal
+from image_promotion.registry.digest import Digest
 from image_promotion.registry.store import Store
 
 Plant = Callable[[], AbstractContextManager[object]]
@@ -139,7 +140,8 @@ def late_repetition_sets_again() -> AbstractContextManager[object]:
 
     async def retag(promotion: Promotion, *, target: Store, **more: object) -> object:
         if promotion.state is State.VERIFIED:
-            image = await target.get_manifest(promotion.target_repository, promotion.target_digest)
+            digest = Digest.parse(promotion.target_digest)
+            image = await target.get_manifest(promotion.target_repository, digest)
             await target.put_manifest(promotion.target_repository, promotion.target_tag, image)
         return await _retag(promotion, target=target, **more)
 
