@@ -1,4 +1,4 @@
-"""A part of `scripts/soak schedules`."""
+"""A part of `scripts/soak schedules`, and that its checker sees what it is there to see."""
 
 from __future__ import annotations
 
@@ -7,10 +7,27 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.soak.checker import Rule
 from tests.soak.performance import Theatre
+from tests.soak.planted_bugs import PLANTS
 from tests.soak.schedule import Schedule
 
-SEEDS = (0, 1, 2, 3, 4, 5, 7)
+SEEDS = range(5)
+
+SHOWN_BY = {
+    "tag before content": (0, Rule.IN_ORDER),
+    "no verification": (40, Rule.TRUE),
+    "no pin": (24, Rule.RECORDED),
+    "record before setting": (0, Rule.TRUE),
+    "others tags ignored": (9, Rule.RESPECTED),
+    "moved source ignored": (2, Rule.FRESH),
+    "no unique claim": (7, Rule.ONCE),
+    "failures forgotten": (7, Rule.ARRIVED),
+    "failed verification swallowed": (40, Rule.TRUE),
+    "late repetition sets again": (56, Rule.FRESH),
+    "wrong tag": (0, Rule.RECORDED),
+}
+"""The first schedule that shows a planted bug, and a rule that it breaks."""
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +58,17 @@ def test_a_seed_gives_the_same_schedule_each_time() -> None:
 
 def test_schedules_differ() -> None:
     assert len({str(Schedule.of(seed)) for seed in range(200)}) == 200
+
+
+def test_each_planted_bug_has_a_schedule_that_shows_it() -> None:
+    assert SHOWN_BY.keys() == PLANTS.keys()
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_the_checker_finds_a_bug_that_is_planted(theatre: Theatre, plant: str) -> None:
+    seed, rule = SHOWN_BY[plant]
+
+    with PLANTS[plant]():
+        outcome = theatre.perform(Schedule.of(seed))
+
+    assert rule in {violation.rule for violation in outcome.violations}

@@ -15,7 +15,7 @@ from typing import Protocol
 from unittest import mock
 
 import psycopg
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 
 from image_promotion.ledger import database
 from image_promotion.ledger.ledger import Ledger
@@ -119,7 +119,7 @@ class SqliteLedger:
             Ledger.open(f"sqlite:///{path}") as ledger,
         ):
             made = cls(ledger, path, disk)
-            event.listen(ledger._database._reader, "begin", made._begin, insert=True)
+            event.listen(ledger._database._reader, "connect", made._prepare)
             yield made
 
     @contextmanager
@@ -131,26 +131,25 @@ class SqliteLedger:
             elif trouble is Trouble.FULL and self.disk:
                 stack.enter_context(self.disk.full())
             elif trouble is Trouble.FULL:
-                stack.enter_context(
-                    self._with_pragma(
-                        f"max_page_count = {self._pages()}", "max_page_count = 1000000"
-                    )
-                )
+                stack.enter_context(self._with_pragma(f"max_page_count = {self._pages()}"))
             else:
-                stack.enter_context(self._with_pragma("query_only = ON", "query_only = OFF"))
+                stack.enter_context(self._with_pragma("query_only = ON"))
             yield
 
-    def _begin(self, connection: Connection) -> None:
+    def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
         if self._pragma:
-            connection.exec_driver_sql(f"PRAGMA {self._pragma}")
+            connection.execute(f"PRAGMA {self._pragma}")
 
     @contextmanager
-    def _with_pragma(self, ill: str, well: str) -> Iterator[None]:
-        self._pragma = ill
+    def _with_pragma(self, pragma: str) -> Iterator[None]:
+        """Limit all connections that are made from now on, and let those that are there go."""
+        self._pragma = pragma
+        self.ledger._database.close()
         try:
             yield
         finally:
-            self._pragma = well
+            self._pragma = ""
+            self.ledger._database.close()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

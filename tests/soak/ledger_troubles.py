@@ -257,6 +257,9 @@ def daylight_saving(number: int, rig: Rig, ledger: Ledger) -> Performance:
         done.run("run-2"),
         done.scene.heal,
         done.run("healed"),
+        # By then a tag that was taken in the hour that came twice is another one.
+        lambda: done.scene.timeline.skip(timedelta(days=1)),
+        done.run("the day after"),
     )
 
 

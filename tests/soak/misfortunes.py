@@ -117,7 +117,7 @@ ANY = (
 _IN_BODY = (
     _of("a reset at the answer's body", CutAnswer(0)),
     _of("a reset within the answer's body", CutAnswer(90)),
-    _of("an answer cut short that says it is whole", Shorten(100)),
+    _of("an answer cut short that says it is whole", Shorten(40)),
     _of("a wrong byte at the beginning", Corrupt(0)),
     _of("a wrong byte further on", Corrupt(150)),
 )

@@ -66,7 +66,8 @@ class Witness:
                     scene.heal()
                     quiet_since = scene.timeline.now()
                     quiet()
-                    watch.wait_for_looks(1)
+                    if not watch.looks:
+                        watch.wait_for_looks(0)
             except HalfVisibleError as error:
                 return [Violation(Rule.WHOLE, str(error))]
             finally:

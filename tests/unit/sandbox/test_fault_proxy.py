@@ -18,8 +18,11 @@ from sandbox.faults import (
     Disconnect,
     Hold,
     LoseAnswer,
+    Meanwhile,
+    Misreport,
     ReplaceHeaders,
     Shorten,
+    Slow,
 )
 from sandbox.image_layers import noise_layer, sha256
 from sandbox.image_pusher import OCI_MANIFEST
@@ -239,6 +242,52 @@ def test_it_lies_in_a_header(proxy: FaultProxy, client: httpx.Client) -> None:
     headers = client.head(BLOB_PATH).headers
     assert headers.get_list("Docker-Content-Digest") == [lie]
     assert "ETag" not in headers
+
+
+def test_it_answers_another_status_to_what_the_registry_has_done(
+    proxy: FaultProxy, direct: httpx.Client, client: httpx.Client
+) -> None:
+    blob = fresh_blob("misreported")
+    proxy.on("PUT", "/uploads/", Misreport(502))
+
+    assert upload(client, blob).status_code == 502
+    assert has(direct, blob)
+
+
+def test_a_slow_answer_is_whole(proxy: FaultProxy, client: httpx.Client) -> None:
+    upload(client)
+    proxy.on("GET", "/blobs/", Slow(0.001, piece_bytes=50_000))
+
+    assert client.get(BLOB_PATH).content == BLOB
+
+
+@pytest.mark.parametrize("at_answer", [False, True])
+def test_something_happens_before_the_registry_hears_of_a_request_or_when_it_is_done(
+    proxy: FaultProxy, direct: httpx.Client, client: httpx.Client, at_answer: bool
+) -> None:
+    blob = fresh_blob(f"meanwhile {at_answer}")
+    was_there: list[bool] = []
+    act = Meanwhile(lambda: was_there.append(has(direct, blob)), at_answer)
+    proxy.on("PUT", "/uploads/", act)
+
+    assert upload(client, blob).status_code == 201
+    assert was_there == [at_answer]
+
+
+def test_an_observer_hears_of_each_request_and_of_what_the_registry_itself_answered(
+    proxy: FaultProxy, client: httpx.Client
+) -> None:
+    heard: list[tuple[str, int | None]] = []
+    proxy.observer = lambda exchange, head: heard.append(
+        (exchange.line, head.status if head else None)
+    )
+    proxy.on("GET", "/v2/$", Misreport(500))
+    proxy.on("GET", "/v2/$", Answer(429))
+
+    statuses = [client.get("/v2/").status_code for _ in range(2)]
+
+    assert statuses == [500, 429]
+    assert heard == [("GET /v2/", None), ("GET /v2/", 200), ("GET /v2/", None)]
 
 
 def test_it_holds_a_request_until_it_is_released(
